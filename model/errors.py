@@ -1,0 +1,436 @@
+"""Every error of millrace: one family under `MillraceError`, split by whose fault it is.
+
+* what a task's body raises to steer its own retries (`RetryableError`, `PermanentError`) or is stopped with (`TaskInterrupted`);
+* the caller's: `InvalidTask` and the look-ups that find nothing;
+* the world's: `StoreError` and its kinds, `ForkedProcess`, `SchedulerStopped`;
+* ours: `InternalError`.
+
+Each error carries its facts as attributes, and its message says what was expected, what came and what to do. All of
+them survive pickling with their attributes (the cause is not carried along), because a body in a worker process raises
+them in one process and is answered for in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from math import isnan
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from millrace.model.records import TaskRecord
+    from millrace.model.statuses import TaskStatus
+
+InterruptReason: TypeAlias = Literal[
+    "cancelled", "superseded", "preempted", "paused", "timeout", "shutdown", "parent_failed", "child_failed"
+]
+
+REPORT_TO = "https://github.com/millrace/millrace/issues"
+
+
+def _rebuild(kind: type[BaseException], args: tuple[object, ...], facts: dict[str, object]) -> BaseException:
+    """An unpickled error: its message and attributes as they were, without running its constructor again."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
+
+
+class MillraceError(Exception):
+    """Base of every error that millrace raises, but for the built-in ones (`TypeError`, `ValueError`, `TimeoutError`)."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Most constructors take facts and build the message, so the default (call it with `args`) would not do."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+# What a task's body raises
+
+
+class RetryableError(MillraceError):
+    """Raised by a body: repeat this run, whatever `Retry.retry_on` says.
+
+    Args:
+        message: what went wrong; it becomes the record's error.
+        retry_after: seconds (or a timedelta) until the next run in place of the policy's delay, also beyond its maximum;
+            a negative one counts as 0. None leaves the policy's delay.
+
+    Raises:
+        ValueError: retry_after is not a number (NaN).
+    """
+
+    retry_after: float | None
+
+    def __init__(self, message: str, *, retry_after: float | timedelta | None = None) -> None:
+        super().__init__(message)
+        if isinstance(retry_after, timedelta):
+            retry_after = retry_after.total_seconds()
+        if retry_after is not None and isnan(retry_after):
+            raise ValueError("retry_after: expected seconds, got NaN; leave it out to keep the policy's delay")
+        self.retry_after = None if retry_after is None else max(0.0, float(retry_after))
+
+
+class PermanentError(MillraceError):
+    """Raised by a body: this run will never succeed, do not repeat it."""
+
+
+class TaskInterrupted(BaseException):
+    """Raised inside a body that was asked to stop (`ctx.check_cancelled()` and its kin).
+
+    A `BaseException`, so that `except Exception` in a body does not keep it running.
+
+    Args:
+        reason: why; "preempted", "paused" and "shutdown" say that the run is to be repeated.
+    """
+
+    reason: InterruptReason
+
+    def __init__(self, reason: InterruptReason) -> None:
+        super().__init__(f"the run was asked to stop: {reason}; clean up and let this error out of the body")
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As for `MillraceError`."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+# The caller's
+
+
+class InvalidTask(MillraceError, ValueError):
+    """A definition, submission or schedule that cannot be accepted: bad payload, tag, key, option; nothing was stored.
+
+    Args:
+        message: the field, what was expected, what came.
+        field: the name of the argument or option at fault, where there is one.
+    """
+
+    field: str | None
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class PayloadTooLarge(InvalidTask):
+    """An encoded payload, memo or flow state over the bound.
+
+    Args:
+        size: bytes encoded.
+        maximum: bytes accepted (`Scheduler(max_payload=)`).
+        what: what was too large.
+    """
+
+    size: int
+    maximum: int
+
+    def __init__(self, size: int, maximum: int, *, what: str = "payload") -> None:
+        super().__init__(
+            f"{what}: expected at most {maximum:,} bytes encoded, got {size:,}; store the data elsewhere and pass a "
+            "reference to it, or raise the scheduler's max_payload",
+            field=what,
+        )
+        self.size = size
+        self.maximum = maximum
+
+
+class UnknownTask(MillraceError, LookupError):
+    """A task whose domain is not among the scheduler's (or client's).
+
+    Args:
+        name: the task's qualified name, or the domain's.
+        registered: names of the domains that are.
+    """
+
+    name: str
+    registered: tuple[str, ...]
+
+    def __init__(self, name: str, registered: Iterable[str] = ()) -> None:
+        self.name = name
+        self.registered = tuple(sorted(registered))
+        known = ", ".join(self.registered) or "none"
+        super().__init__(
+            f"{name!r}: expected a registered domain ({known}), got {name.split('::')[0]!r}; add its Domain object to domains="
+        )
+
+
+class TaskNotFound(MillraceError, LookupError):
+    """There is no task with that id (or no flow with that key).
+
+    Args:
+        id: the id, or a flow's key.
+        pruned: True where it was there once and has left the history by retention or `prune`.
+    """
+
+    id: int | str
+    pruned: bool
+
+    def __init__(self, id: int | str, *, pruned: bool = False) -> None:
+        self.id = id
+        self.pruned = pruned
+        why = "it was pruned from the history; keep more with Retention" if pruned else "no such task was ever stored here"
+        super().__init__(f"task {id!r}: expected one of this store, found none: {why}")
+
+
+class NoParent(MillraceError):
+    """A sibling was asked for by a task that has no parent; nothing was stored.
+
+    Args:
+        id: the task that asked.
+        task_name: its qualified name.
+    """
+
+    id: int
+    task_name: str
+
+    def __init__(self, id: int, task_name: str) -> None:
+        super().__init__(
+            f"task {id} ({task_name}): expected a task with a parent, it has none; use spawn_child, or submit for a root task"
+        )
+        self.id = id
+        self.task_name = task_name
+
+
+class ParentClosed(MillraceError):
+    """A child was refused: its parent is terminal, finished as a flow, or its cancel was requested.
+
+    Args:
+        parent_id: the parent.
+        status: the parent's status (CANCELLING after a cancel).
+    """
+
+    parent_id: int
+    status: TaskStatus
+
+    def __init__(self, parent_id: int, status: TaskStatus) -> None:
+        super().__init__(
+            f"parent {parent_id}: expected one that takes children, it is {status}; submit it as a root task or leave it out"
+        )
+        self.parent_id = parent_id
+        self.status = status
+
+
+class InvalidDependency(MillraceError):
+    """A task cannot depend on what does not exist, was pruned or has failed already; nothing was stored.
+
+    Args:
+        dependency: id of the task that was to be depended on.
+        status: its status, None where there is no such task (any more).
+    """
+
+    dependency: int
+    status: TaskStatus | None
+
+    def __init__(self, dependency: int, status: TaskStatus | None = None) -> None:
+        found = "no such task, or it was pruned" if status is None else str(status)
+        super().__init__(
+            f"depends_on {dependency}: expected a task that is active or completed, found {found}; "
+            "leave it out, or use DependencyPolicy.IGNORE where its end does not matter"
+        )
+        self.dependency = dependency
+        self.status = status
+
+
+class CyclicDependency(InvalidDependency):
+    """The task would wait for itself.
+
+    Args:
+        cycle: ids along the circle, in the order in which each waits for the next.
+    """
+
+    cycle: tuple[int, ...]
+
+    def __init__(self, cycle: Sequence[int]) -> None:
+        self.cycle = tuple(cycle)
+        circle = " -> ".join(str(id) for id in (*self.cycle, *self.cycle[:1]))
+        super(InvalidDependency, self).__init__(
+            f"depends_on: expected tasks that do not wait for this one, got the circle {circle}; leave one of them out"
+        )
+        self.dependency = self.cycle[0]
+        self.status = None
+
+
+class RevisionConflict(MillraceError):
+    """`Flow.update` found another revision than the caller had read; nothing was written.
+
+    Args:
+        expected: the revision that the caller gave.
+        actual: the one in the store.
+    """
+
+    expected: int
+    actual: int
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(
+            f"flow: expected revision {expected}, found {actual}: somebody else was first; read the state and update again"
+        )
+        self.expected = expected
+        self.actual = actual
+
+
+# The world's: the store
+
+
+class StoreError(MillraceError):
+    """The store could not be opened, read or written.
+
+    Args:
+        message: what was expected, what came, what to do.
+        path: the store's path as the caller gave it.
+        code: SQLite's extended result code, None where SQLite was not asked.
+    """
+
+    path: str
+    code: int | None
+
+    def __init__(self, message: str, *, path: str = "", code: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.code = code
+
+
+class StoreLocked(StoreError):
+    """Another live scheduler, in this process or another, runs this store.
+
+    Args:
+        path: the store's path as the caller gave it.
+        pid: the owner's process id, None where it could not be read.
+        host: the owner's host name, None where it could not be read.
+        since: when the owner took the store (UTC), None where it could not be read.
+    """
+
+    pid: int | None
+    host: str | None
+    since: datetime | None
+
+    def __init__(self, path: str, *, pid: int | None, host: str | None, since: datetime | None) -> None:
+        start = f" since {since.isoformat(timespec='seconds')}" if since else ""
+        super().__init__(
+            f"{path}: expected a store that nobody runs, it is held by pid {pid or 'unknown'} on host {host or 'unknown'}"
+            f"{start}; stop that process, submit through a Client, or start with when_owned='standby'",
+            path=path,
+        )
+        self.pid = pid
+        self.host = host
+        self.since = since
+
+
+class StoreCorrupt(StoreError):
+    """The file is damaged, truncated, of another program, or its schema was tampered with. It was not changed."""
+
+
+class StoreFull(StoreError):
+    """No space left: nothing acknowledged is lost, and submits fail until there is room."""
+
+
+class StoreBusy(StoreError):
+    """Another program held the file for longer than the busy timeout (30 s)."""
+
+
+class StoreMoved(StoreError):
+    """The file was deleted, renamed or replaced while open: nothing more is acknowledged, the scheduler stops."""
+
+
+class StoreReadOnly(StoreError):
+    """The file, its directory or its file system cannot be written by this process."""
+
+
+class UnsafeFilesystem(StoreError):
+    """The file system does not lock reliably (NFS, SMB and the like)."""
+
+
+class CommitUnknown(StoreError):
+    """The disk failed inside a commit: the work may or may not be there. Submit again with the same key.
+
+    Args:
+        message: what happened.
+        key: the key of the submission whose fate is unknown, "" for a write that submitted nothing.
+        path: the store's path.
+        code: SQLite's extended result code.
+    """
+
+    key: str
+
+    def __init__(self, message: str, *, key: str = "", path: str = "", code: int | None = None) -> None:
+        super().__init__(message, path=path, code=code)
+        self.key = key
+
+
+# The world's: processes and the scheduler's own life
+
+
+class ForkedProcess(MillraceError):
+    """An object was used in a child made by os.fork; the parent is undisturbed.
+
+    Args:
+        owner_pid: the process that made the object.
+        pid: the process that used it.
+    """
+
+    owner_pid: int
+    pid: int
+
+    def __init__(self, owner_pid: int, pid: int) -> None:
+        super().__init__(
+            f"expected use in process {owner_pid}, which made this object, got process {pid}, forked from it; "
+            "open a Client in the child"
+        )
+        self.owner_pid = owner_pid
+        self.pid = pid
+
+
+class SchedulerStopped(MillraceError):
+    """The scheduler or client was used after its stop, or stopped while the caller waited.
+
+    Args:
+        message: which one, and what can be done.
+    """
+
+    def __init__(self, message: str = "the scheduler has stopped; start a new one to go on") -> None:
+        super().__init__(message)
+
+
+class SchedulerFailed(SchedulerStopped):
+    """The runtime's own actors failed more often than Restarts allows; the cause is chained (`__cause__`)."""
+
+
+# Ours
+
+
+class InternalError(MillraceError):
+    """A bug of millrace.
+
+    Args:
+        message: what was expected to hold and did not.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}; this is a bug of millrace, please report it with the traceback at {REPORT_TO}")
+
+
+# What `handle.result()` raises
+
+
+class TaskFailed(MillraceError):
+    """The task ended otherwise than COMPLETED.
+
+    Args:
+        record: its terminal record.
+    """
+
+    record: TaskRecord
+    error: str
+
+    def __init__(self, record: TaskRecord) -> None:
+        self.record = record
+        self.error = record.error or ""
+        tail = f": {self.error}" if self.error else ""
+        super().__init__(f"{record.task_name} (task {record.id}) was expected to complete, it ended {record.status}{tail}")
+
+
+class TaskCancelled(TaskFailed):
+    """The task ended CANCELLED or SUPERSEDED."""
+
+
+class TaskExpired(TaskFailed):
+    """The task's time to live ran out before it started (EXPIRED)."""

@@ -1,0 +1,116 @@
+"""Code that is type-checked and never run: what a user's editor knows about the public API."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import assert_type
+
+from millrace import (
+    CancelResult,
+    ChildResult,
+    Client,
+    Context,
+    Domain,
+    Event,
+    Flow,
+    Outcome,
+    Priority,
+    Retry,
+    Scheduler,
+    Snapshot,
+    Submission,
+    Task,
+    TaskHandle,
+    TaskRecord,
+    TaskStatus,
+)
+
+media = Domain("media", retry=Retry.constant(2), priority=Priority.BACKGROUND)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A payload field of the application's own."""
+
+    width: int
+    height: int
+
+
+@media.task()
+def thumbnail(ctx: Context, path: str, size: Size) -> int:
+    """A body: the payload's types and the memo's carry through to the caller."""
+    for _part in ctx.track(range(3)):
+        ctx.check_cancelled()
+    assert_type(ctx.state(Size), Size)
+    return size.width * size.height
+
+
+@media.task("album", child_concurrency=2)
+def make_album(ctx: Context, paths: list[str]) -> int:
+    """A parent: a child's memo has the child's type."""
+    outcomes = ctx.spawn_children(thumbnail.call(path, Size(1, 1)) for path in paths)
+    assert_type(outcomes, list[Outcome[int]])
+    assert_type(ctx.spawn_child(thumbnail, "a.jpg", Size(1, 1)), Outcome[int])
+    return len(paths)
+
+
+@make_album.finalize
+def finish_album(ctx: Context, memo: int, paths: list[str]) -> int:
+    """A finalizer takes the memo, then the payload."""
+    results = ctx.child_results(thumbnail)
+    assert_type(results, Iterator[ChildResult[int]])
+    return sum(result.memo or 0 for result in results) + memo + len(paths)
+
+
+@make_album.on_cancel
+def forget_album(ctx: Context, paths: list[str]) -> None:
+    """A cancel hook takes the payload."""
+
+
+assert_type(thumbnail.call("a.jpg", Size(1, 1)), Submission[int])
+assert_type(thumbnail.domain, Domain)
+
+
+def same_signature(task: Task[[str, Size], int]) -> None:
+    """A task with options is called like the task."""
+    assert_type(task.options(priority=Priority.HIGH), Task[[str, Size], int])
+
+
+def submit(scheduler: Scheduler) -> None:
+    """Submitting gives an outcome of the memo's type, and a handle and a future from it."""
+    outcome = scheduler.submit(thumbnail, "a.jpg", size=Size(1, 1))
+    assert_type(outcome, Outcome[int])
+    assert_type(outcome.handle, TaskHandle[int])
+    assert_type(outcome.handle.future(), Future[int])
+    assert_type(outcome.result(timeout=1.0), int)
+    assert_type(outcome.wait(), TaskRecord)
+    assert_type(outcome.wait().status, TaskStatus)
+    assert_type(scheduler.find(thumbnail, "key"), TaskRecord | None)
+    assert_type(scheduler.cancel(outcome.id), CancelResult)
+    assert_type(scheduler.snapshot(), Snapshot)
+
+
+def drive(scheduler: Scheduler) -> None:
+    """A flow spawns like a parent does."""
+    flow = scheduler.flow("import", key="import-1")
+    assert_type(flow, Flow)
+    assert_type(flow.spawn(thumbnail, "a.jpg", Size(1, 1)), Outcome[int])
+
+
+def listen(scheduler: Scheduler) -> None:
+    """A subscription is an iterator of events and closes itself."""
+    with scheduler.subscribe(task=thumbnail) as events:
+        for event in events:
+            assert_type(event, Event)
+
+
+def from_outside(path: str) -> None:
+    """A client submits with the same types."""
+    with Client(path, domains=[media]) as client:
+        assert_type(client.submit(thumbnail, "a.jpg", Size(1, 1)), Outcome[int])
+
+
+def refused(scheduler: Scheduler) -> None:
+    """Arguments that do not fit the body are errors at once; the checkers report an ignore that is not needed."""
+    scheduler.submit(thumbnail, "a.jpg")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    thumbnail.call(1, Size(1, 1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

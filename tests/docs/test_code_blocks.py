@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,15 @@ ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60.0
 
 
-def python_blocks() -> Iterator[object]:
+def python_blocks() -> list[object]:
     """One case for each block fenced as `python`, named by its file and line."""
+    cases: list[object] = []
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
             if token.type == "fence" and token.info.split(" ")[0] == "python":
                 line = token.map[0] + 1 if token.map else 0
-                yield pytest.param(token.content, id=f"{page.relative_to(ROOT)}:{line}")
+                cases.append(pytest.param(token.content, id=f"{page.relative_to(ROOT)}:{line}"))
+    return cases
 
 
 @pytest.mark.parametrize("source", python_blocks())

@@ -63,8 +63,8 @@ def test_every_file_is_one_of_these_kinds(names: list[str]) -> None:
 
 
 def test_every_layer_is_installed(root: Path, names: list[str]) -> None:
-    """A folder at the top with an `__init__.py` is a layer, and setup.cfg maps it."""
-    layers = {path.parent.name for path in root.glob("*/__init__.py")} - {"api"}
+    """A package at the top, tests and benchmarks apart, is a layer, and setup.cfg maps it."""
+    layers = {path.parent.name for path in root.glob("*/__init__.py")} - {"api", "bench", "tests"}
     assert layers
     assert {f"millrace/{layer}/__init__.py" for layer in layers} <= set(names)
 

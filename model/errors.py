@@ -1,6 +1,7 @@
 """Every error of millrace: one family under `MillraceError`, split by whose fault it is.
 
-* what a task's body raises to steer its own retries (`RetryableError`, `PermanentError`) or is stopped with (`TaskInterrupted`);
+* what a task's body raises to steer its own retries (`RetryableError`, `PermanentError`) or is stopped with
+  (`TaskInterrupted`);
 * the caller's: `InvalidTask` and the look-ups that find nothing;
 * the world's: `StoreError` and its kinds, `ForkedProcess`, `SchedulerStopped`;
 * ours: `InternalError`.
@@ -25,8 +26,6 @@ InterruptReason: TypeAlias = Literal[
     "cancelled", "superseded", "preempted", "paused", "timeout", "shutdown", "parent_failed", "child_failed"
 ]
 
-REPORT_TO = "https://github.com/millrace/millrace/issues"
-
 
 def _rebuild(kind: type[BaseException], args: tuple[object, ...], facts: dict[str, object]) -> BaseException:
     """An unpickled error: its message and attributes as they were, without running its constructor again."""
@@ -36,7 +35,7 @@ def _rebuild(kind: type[BaseException], args: tuple[object, ...], facts: dict[st
 
 
 class MillraceError(Exception):
-    """Base of every error that millrace raises, but for the built-in ones (`TypeError`, `ValueError`, `TimeoutError`)."""
+    """Base of every error that millrace raises, but for the built-in ones (`TypeError`, `ValueError`, ...)."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """Most constructors take facts and build the message, so the default (call it with `args`) would not do."""
@@ -51,8 +50,8 @@ class RetryableError(MillraceError):
 
     Args:
         message: what went wrong; it becomes the record's error.
-        retry_after: seconds (or a timedelta) until the next run in place of the policy's delay, also beyond its maximum;
-            a negative one counts as 0. None leaves the policy's delay.
+        retry_after: seconds (or a timedelta) until the next run in place of the policy's delay, also beyond its
+            maximum; a negative one counts as 0. None leaves the policy's delay.
 
     Raises:
         ValueError: retry_after is not a number (NaN).
@@ -148,8 +147,9 @@ class UnknownTask(MillraceError, LookupError):
         self.name = name
         self.registered = tuple(sorted(registered))
         known = ", ".join(self.registered) or "none"
+        domain = name.partition("::")[0]
         super().__init__(
-            f"{name!r}: expected a registered domain ({known}), got {name.split('::')[0]!r}; add its Domain object to domains="
+            f"{name!r}: expected a registered domain ({known}), got {domain!r}; add its Domain object to domains="
         )
 
 
@@ -167,7 +167,11 @@ class TaskNotFound(MillraceError, LookupError):
     def __init__(self, id: int | str, *, pruned: bool = False) -> None:
         self.id = id
         self.pruned = pruned
-        why = "it was pruned from the history; keep more with Retention" if pruned else "no such task was ever stored here"
+        why = (
+            "it was pruned from the history; keep more with Retention"
+            if pruned
+            else "no such task was ever stored here"
+        )
         super().__init__(f"task {id!r}: expected one of this store, found none: {why}")
 
 
@@ -184,7 +188,8 @@ class NoParent(MillraceError):
 
     def __init__(self, id: int, task_name: str) -> None:
         super().__init__(
-            f"task {id} ({task_name}): expected a task with a parent, it has none; use spawn_child, or submit for a root task"
+            f"task {id} ({task_name}): expected a task with a parent, it has none; use spawn_child, "
+            "or submit for a root task"
         )
         self.id = id
         self.task_name = task_name
@@ -203,7 +208,8 @@ class ParentClosed(MillraceError):
 
     def __init__(self, parent_id: int, status: TaskStatus) -> None:
         super().__init__(
-            f"parent {parent_id}: expected one that takes children, it is {status}; submit it as a root task or leave it out"
+            f"parent {parent_id}: expected one that takes children, it is {status}; submit it as a root task "
+            "or leave it out"
         )
         self.parent_id = parent_id
         self.status = status
@@ -262,7 +268,8 @@ class RevisionConflict(MillraceError):
 
     def __init__(self, expected: int, actual: int) -> None:
         super().__init__(
-            f"flow: expected revision {expected}, found {actual}: somebody else was first; read the state and update again"
+            f"flow: expected revision {expected}, found {actual}: somebody else was first; "
+            "read the state and update again"
         )
         self.expected = expected
         self.actual = actual
@@ -306,8 +313,9 @@ class StoreLocked(StoreError):
     def __init__(self, path: str, *, pid: int | None, host: str | None, since: datetime | None) -> None:
         start = f" since {since.isoformat(timespec='seconds')}" if since else ""
         super().__init__(
-            f"{path}: expected a store that nobody runs, it is held by pid {pid or 'unknown'} on host {host or 'unknown'}"
-            f"{start}; stop that process, submit through a Client, or start with when_owned='standby'",
+            f"{path}: expected a store that nobody runs, it is held by pid {pid or 'unknown'} on host "
+            f"{host or 'unknown'}{start}; stop that process, submit through a Client, "
+            "or start with when_owned='standby'",
             path=path,
         )
         self.pid = pid
@@ -405,7 +413,10 @@ class InternalError(MillraceError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(f"{message}; this is a bug of millrace, please report it with the traceback at {REPORT_TO}")
+        super().__init__(
+            f"{message}; this is a bug of millrace, please report it with the traceback "
+            "on the issue tracker of millrace"
+        )
 
 
 # What `handle.result()` raises
@@ -425,7 +436,9 @@ class TaskFailed(MillraceError):
         self.record = record
         self.error = record.error or ""
         tail = f": {self.error}" if self.error else ""
-        super().__init__(f"{record.task_name} (task {record.id}) was expected to complete, it ended {record.status}{tail}")
+        super().__init__(
+            f"{record.task_name} (task {record.id}) was expected to complete, it ended {record.status}{tail}"
+        )
 
 
 class TaskCancelled(TaskFailed):

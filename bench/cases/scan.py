@@ -23,11 +23,12 @@ Totals = Mapping[str, object]
 def make_tree(site: Site) -> None:
     """Directory n holds one file and the directories 10n+1 to 10n+10, those below the size."""
     content = b"x" * _FILE_BYTES
-    paths = {0: site.shared / "tree"}
+    paths: list[Path] = []
     for number in range(_SIZES.at(site.scale)):
-        path = paths.setdefault(number, paths[(number - 1) // _BRANCHES] / f"d{number}")
+        path = paths[(number - 1) // _BRANCHES] / f"d{number}" if number else site.shared / "tree"
         path.mkdir()
         (path / f"f{number}.txt").write_bytes(content)
+        paths.append(path)
 
 
 def walk(site: Site) -> Figures:
@@ -72,13 +73,15 @@ def _scan_with_kills(tree: Path, db: Path, undisturbed_s: float) -> tuple[int, T
             process.kill()
             process.communicate()
             kills += 1
-            process = _begin(tree, db, "--resume")
+            # Killed before it made its file, there is nothing to resume: it begins anew.
+            process = _begin(tree, db, *(("--resume",) if db.exists() else ()))
     return kills, _finish(process)
 
 
 def _begin(tree: Path, db: Path, *options: str) -> subprocess.Popen[str]:
-    script = Path(sys.executable).with_name("millrace")
-    command = [str(script), "scan", str(tree), "--db", str(db), "--json", *options]
+    # The entry point by its name, not by its script: a checkout need not have one.
+    run = [sys.executable, "-c", "from millrace.cli import main; main()"]
+    command = [*run, "scan", str(tree), "--db", str(db), "--json", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -35,6 +35,12 @@ def test_a_case_measures_all_its_variants(case: str, tmp_path: Path) -> None:
     assert all(target["value"] is not None for target in measured["targets"])
 
 
+def test_a_scan_killed_and_resumed_has_the_same_totals(tmp_path: Path) -> None:
+    """The scan case compares the totals after kills with those of an undisturbed scan, and finds them equal."""
+    measured = _run("scan", tmp_path)
+    assert measured["medians"]["millrace scan"]["is_same"] == 1
+
+
 def test_a_case_removes_what_it_has_made(tmp_path: Path) -> None:
     """Nothing but the JSON file is left in the directory that the cases use."""
     _run("flat", tmp_path)

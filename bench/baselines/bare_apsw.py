@@ -4,6 +4,7 @@ No thread, no actor, no encoding, no check: for each task one row into the queue
 the history and one removal, `cursor.execute` for each, in transactions of 500.
 """
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,10 @@ from pathlib import Path
 import apsw
 
 from bench.case import Figures, Site, Sizes
+from millrace.store.connection import locate, open_writer
 
 _GROUP = 500
+_CHECKPOINT_PAGES = 1_000  # SQLite's default
 _SQL = Path(__file__).parent / "sql"
 
 
@@ -47,12 +50,13 @@ def drain_flat(site: Site, *, sizes: Sizes) -> Figures:
 
 
 def _open(path: Path) -> apsw.Connection:
-    """A new file with the store's own schema and journal settings."""
-    connection = apsw.Connection(str(path))
-    connection.pragma("journal_mode", "wal")
-    connection.pragma("synchronous", "normal")
+    """A new file with the store's own schema and the settings of its writer, journal and durability included."""
     schema = resources.files("millrace.store").joinpath("migrations", "001_create_store.sql")
-    connection.execute(schema.read_text(encoding="utf-8"))
+    with contextlib.closing(apsw.Connection(str(path))) as creating:
+        creating.execute(schema.read_text(encoding="utf-8"))
+    connection = open_writer(locate(path))
+    # The store checkpoints by hand, between its transactions; here nobody does, so SQLite shall: the work is the same.
+    connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
     return connection
 
 

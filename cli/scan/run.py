@@ -1,0 +1,160 @@
+"""One scan, from its start or where it was, to its report."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from millrace import (
+    DuplicatePolicy,
+    MillraceError,
+    Outcome,
+    Retention,
+    Scheduler,
+    SubmitKind,
+    TaskRecord,
+    TaskStatus,
+)
+from millrace.cli.interrupts import Interrupts
+from millrace.cli.scan.activity import Activity, Progress
+from millrace.cli.scan.limits import MAX_PAYLOAD
+from millrace.cli.scan.names import to_line
+from millrace.cli.scan.roots import Roots
+from millrace.cli.scan.tasks import domain, scan
+from millrace.cli.scan.totals import Report
+
+GRACE_S: Final = 30.0
+_LOOK_S: Final = 0.2  # between two looks at progress and signals
+_TERMINAL: Final = tuple(status for status in TaskStatus if status.is_terminal)
+_ACTIVE: Final = tuple(status for status in TaskStatus if not status.is_terminal)
+
+
+class ScanFailed(MillraceError):
+    """The scan's own task has not completed; the message has its error."""
+
+
+class OtherScan(MillraceError):
+    """The store has an unfinished scan of other paths, which this command would go on with unasked."""
+
+
+class ScanStopped(Exception):
+    """A signal came, and what was running has ended. The scan can be resumed."""
+
+    def __init__(self, signal_number: int, progress: Progress) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+        self.progress = progress
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Whom a scan tells how it goes, from the caller's thread."""
+
+    note: Callable[[str], None]
+    """Something to know, once."""
+    show: Callable[[Progress], None]
+    """A reading, every 0.2 s."""
+
+
+def run_scan(
+    roots: Roots, store: Path, *, resume: bool, workers: int, interrupts: Interrupts, watcher: Watcher
+) -> Report:
+    """Scans; returns the report once it is durable in the store.
+
+    Args:
+        roots: what to scan.
+        store: the store's file; made where there is none.
+        resume: go on with the unfinished scan of these roots in the store, or give the report of a finished one; where
+            there is neither, and without it, the scan begins anew, and an unfinished one is given up.
+        workers: directories read at a time, at least 1.
+        interrupts: its first signal drains.
+        watcher: hears of progress.
+
+    Raises:
+        ScanStopped: by a signal.
+        ScanFailed, OtherScan: see there.
+        StoreError: of many kinds; StoreLocked where another process uses the store.
+    """
+    activity = Activity()
+    scheduler = _scheduler(store, activity, workers)
+    grace = GRACE_S
+    scheduler.start()
+    try:
+        _refuse_others(scheduler, store, roots)
+        finished = _finished(scheduler, roots) if resume else None
+        if finished is not None:
+            watcher.note("this scan has finished already: here is its result; without --resume it begins anew")
+            return _report_of(finished)
+        outcome = _submit(scheduler, roots, resume=resume)
+        _begin(scheduler, outcome, activity, watcher, resume=resume)
+        while interrupts.received is None:
+            watcher.show(activity.progress())
+            with suppress(TimeoutError):
+                return _report_of(outcome.wait(timeout=_LOOK_S))
+    except KeyboardInterrupt:  # the second signal
+        grace = 0.0
+        raise
+    finally:
+        scheduler.stop(grace)
+    raise ScanStopped(interrupts.received, activity.progress())
+
+
+def _scheduler(store: Path, activity: Activity, workers: int) -> Scheduler:
+    return Scheduler(
+        store,
+        domains=[domain],
+        state=[activity],
+        max_concurrency=workers,
+        name="scan",
+        # A scan can be begun again: a power cut takes a second's work of it, and no result that was told.
+        durability="process",
+        # The report is one memo.
+        max_payload=MAX_PAYLOAD,
+        # No directory brings a process down: people do, as often as they like.
+        max_crashes=1_000_000,
+        # The line on the terminal is all that shows progress, and it asks `Activity`.
+        progress_interval=None,
+        retention=Retention(max_count=None),
+    )
+
+
+def _refuse_others(scheduler: Scheduler, store: Path, roots: Roots) -> None:
+    for record in scheduler.tasks(task=scan, status=_ACTIVE):
+        if record.key != roots.key and record.status is not TaskStatus.CANCELLING:
+            raise OtherScan(
+                f"{store} has an unfinished scan of other paths or options, {to_line(record.label)}; "
+                "--resume that one, or give another --db FILE"
+            )
+
+
+def _finished(scheduler: Scheduler, roots: Roots) -> TaskRecord | None:
+    record = scheduler.find(scan, roots.key)
+    return record if record is not None and record.status is TaskStatus.COMPLETED else None
+
+
+def _submit(scheduler: Scheduler, roots: Roots, *, resume: bool) -> Outcome[None]:
+    # REJECT, not SKIP: SKIP would have a scan that is under way run once more after its end.
+    policy = DuplicatePolicy.REJECT if resume else DuplicatePolicy.SUPERSEDE
+    task = scan.options(key=roots.key, label=" ".join(roots.texts), on_duplicate=policy)
+    return scheduler.submit(task, roots.texts, roots.one_file_system)
+
+
+def _begin(scheduler: Scheduler, outcome: Outcome[None], activity: Activity, watcher: Watcher, *, resume: bool) -> None:
+    if outcome.kind is SubmitKind.REJECTED:
+        done = scheduler.count(parent=outcome.id, status=_TERMINAL)
+        found = scheduler.count(parent=outcome.id)
+        activity.take_over(done=done, found=found)
+        watcher.note(f"going on: {done:,} of {found:,} directories are done")
+    elif outcome.kind is SubmitKind.SUPERSEDED:
+        watcher.note("an unfinished scan of the same is given up; --resume would have gone on with it")
+    elif resume:
+        watcher.note("there is nothing to resume: the scan begins")
+
+
+def _report_of(record: TaskRecord) -> Report:
+    if record.status is not TaskStatus.COMPLETED:
+        raise ScanFailed(f"the scan ended {record.status}: {record.error}; start it again without --resume")
+    return msgspec.convert(record.memo, Report)

@@ -29,5 +29,5 @@ SUBDIRECTORIES_PER_CALL: Final = 10_000
 UNREAD_PER_DIRECTORY: Final = 128 << 10
 """Bytes of JSON that a directory's list of unreadable entries takes; the others are counted."""
 
-UNREAD_PER_REPORT: Final = 4 << 20
+UNREAD_PER_REPORT: Final = 3 << 20
 """The same for the report's list."""

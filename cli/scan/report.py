@@ -18,7 +18,7 @@ _UNREAD_SHOWN: Final = 10
 def as_json(report: Report, seconds: float) -> str:
     """One object on one line, ASCII only. Paths are in the text form of `names`.
 
-    `unreadable` lists what fits into 4 MiB; `unreadable_count` counts all. `seconds` is the time this process took.
+    `unreadable` lists what fits into 3 MiB; `unreadable_count` counts all. `seconds` is the time this process took.
     """
     return json.dumps(
         {

@@ -115,9 +115,9 @@ def check_type(hint: Any, *, what: str, task_name: str) -> None:
         )
 
 
-def traits(hint: Any) -> Traits:
-    """What `hint`, which `check_type` accepts, has in it."""
-    nodes = list(_nodes(hint))
+def traits(*hints: Any) -> Traits:
+    """What types that `check_type` accepts have in them, all together."""
+    nodes = [node for hint in hints for node in _nodes(hint)]
     sets = [node for node in nodes if isinstance(node, (msgspec.inspect.SetType, msgspec.inspect.FrozenSetType))]
     suspicious: tuple[bytes, ...] = ()
     if any(isinstance(node, (msgspec.inspect.StructType, msgspec.inspect.DataclassType)) for node in nodes):

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from millrace.model import codec as codec_module
 from millrace.model.codec import MemoCodec, PayloadCodec, UndecodablePayload, decode_json, encode_json
 from millrace.model.errors import InvalidTask, PayloadTooLarge
 
@@ -626,6 +627,20 @@ def test_size_bound(filler: Any) -> None:
     tuples = codec.bind(({5: tuple(value)},), {})  # the slow way
     with pytest.raises(PayloadTooLarge):
         codec.encode(tuples, max_bytes=size)
+
+
+def test_ordinary_payloads_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments of the annotated types are not walked in Python, whether there is a None among them or not."""
+
+    def body(
+        ctx: Context, path: str, depth: int | None = None, sizes: dict[str, list[float]] | None = None
+    ) -> None: ...
+
+    codec = PayloadCodec(body, task_name="test::body")
+    monkeypatch.setattr(codec_module, "canonical", pytest.fail)
+    assert text_of(codec, "/") == '{"depth":null,"path":"/","sizes":null}'
+    assert text_of(codec, "/", 3, {"a": [0.5]}) == '{"depth":3,"path":"/","sizes":{"a":[0.5]}}'
+    assert text_of(of(None), [{"a": None}, 1]) == '{"value":[{"a":null},1]}'
 
 
 # ── decoding ────────────────────────────────────────────────────────────────────────────────────

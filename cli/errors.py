@@ -74,7 +74,7 @@ def _fail(message: str, exit_code: int) -> int:
 
 
 def _one_line(error: Exception) -> click.ClickException:
-    from millrace import MillraceError, StoreLocked  # noqa: PLC0415 - `--help` and a wrong option do without the runtime
+    from millrace import MillraceError, StoreLocked  # noqa: PLC0415 - only a failing command needs them
 
     text = str(error) or type(error).__name__
     if isinstance(error, StoreLocked):

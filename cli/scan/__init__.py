@@ -21,6 +21,4 @@ finds the siblings it had spawned instead of adding them again, and merging is i
 | `report` | the result, as JSON and as text |
 | `run` | one scan from start to result, drained on Ctrl-C |
 | `command` | the options |
-
-Nothing is imported here, so that `millrace --help` does not load the runtime.
 """

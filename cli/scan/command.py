@@ -52,7 +52,7 @@ def command(
     started = time.monotonic()
     console = Console(stderr=True)
     roots = _roots(paths, console, one_file_system=one_file_system)
-    with _store(db, roots, resume=resume) as (store, place):
+    with _store(db, roots, console, resume=resume) as (store, place):
         try:
             report = _scan(roots, store, console, resume=resume, workers=workers)
         except ScanStopped as stopped:
@@ -75,13 +75,15 @@ def _roots(paths: tuple[str, ...], console: Console, *, one_file_system: bool) -
 
 
 @contextmanager
-def _store(db: Path | None, roots: Roots, *, resume: bool) -> Generator[tuple[Path, Place | None]]:
+def _store(db: Path | None, roots: Roots, console: Console, *, resume: bool) -> Generator[tuple[Path, Place | None]]:
     if db is not None:
         yield db, None
         return
     try:
         with own_place(roots.key, state_folder()) as place:
             if not resume:
+                if place.is_used:
+                    _say(console, "an unfinished scan of the same is given up; --resume would have gone on with it")
                 place.clear()
             yield place.store, place
     except PlaceError as error:

@@ -26,6 +26,7 @@ _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.
 _STEP: Final = 4000  # bytes of a path in one call: below PATH_MAX, 4096 with its NUL
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})  # removed, or replaced by something else
 _SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # of us, not of the directory: to be tried again
+_HALF: Final = 1 << 63
 _TYPE: Final = 0o170000
 _REGULAR: Final = stat.S_IFREG
 
@@ -208,11 +209,11 @@ class _Entries:
         if self._link(status, extension_of(name), size):
             memo.bytes += size
             memo.disk_bytes += disk_bytes
-        self._largest.add(Sized(to_text(name), size, disk_bytes, status.st_dev, status.st_ino))
+        self._largest.add(Sized(to_text(name), size, disk_bytes, *identity_of(status)))
 
     def _link(self, status: os.stat_result, extension: str | None, size: int) -> bool:
         """Whether the inode is new in this directory. Of its extensions the one that comes first counts."""
-        identity = (status.st_dev, status.st_ino)
+        identity = identity_of(status)
         known = self._linked.get(identity)
         if known is None or comes_before(extension, known.extension):
             self._linked[identity] = Link(*identity, extension, size, status.st_blocks * BLOCK)
@@ -223,6 +224,12 @@ class _Entries:
             raise error
         if error.errno not in _GONE:
             self._unread.add(to_text(name), message_of(error))
+
+
+def identity_of(status: os.stat_result) -> tuple[int, int]:
+    """Device and inode. Both have 64 bits and no sign; a memo takes 63 and a sign: the upper half becomes negative."""
+    device, inode = status.st_dev, status.st_ino
+    return device if device < _HALF else device - 2 * _HALF, inode if inode < _HALF else inode - 2 * _HALF
 
 
 def message_of(error: OSError) -> str:

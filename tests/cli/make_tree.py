@@ -99,7 +99,7 @@ def make_plain_tree(root: Path, directories: int, *, files: int = 1) -> None:
 def make_unreadable(root: Path) -> None:
     """One directory that cannot be read, one that can be listed but not entered, and one that can only be entered."""
     root.mkdir()
-    for name, mode in (("closed", 0o000), ("listed", 0o744), ("entered", 0o711)):
+    for name, mode in (("closed", 0o000), ("listed", 0o444), ("entered", 0o111)):
         (root / name / "below").mkdir(parents=True)
         (root / name / "file").write_bytes(b"x" * 10)
         (root / name / "link").symlink_to("file")

@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +26,15 @@ def counts_of(report: Report) -> Counts:
     return Counts(report.files, report.directories, report.other, report.bytes, report.disk_bytes)
 
 
-def find_and_du(*roots: Path, one_file_system: bool = False) -> Counts:
+def find_and_du(*roots: Path, one_file_system: bool = False, prefix: Sequence[str] = ()) -> Counts:
     """The totals of GNU find and du; their complaints about what they cannot read are ignored."""
     only = ["-xdev"] if one_file_system else []
-    found = _output(["find", *map(str, roots), *only, "-printf", r"%y %D %i %s\n"])
+    found = _output([*prefix, "find", *map(str, roots), *only, "-printf", r"%y %D %i %s\n"])
     lines = [line.split() for line in found.decode().splitlines()]
     files = {(device, inode): int(size) for kind, device, inode, size in lines if kind == "f"}
-    used = _output(["du", "-s", "-c", "--block-size=1", *(["-x"] if one_file_system else []), "--", *map(str, roots)])
+    used = _output(
+        [*prefix, "du", "-s", "-c", "--block-size=1", *(["-x"] if one_file_system else []), "--", *map(str, roots)]
+    )
     kinds = [line[0] for line in lines]
     directories = kinds.count("d")
     other = len(kinds) - directories - kinds.count("f")

@@ -1,5 +1,7 @@
 """Totals do not depend on the order in which directories settle, and a memo is bounded whatever it holds."""
 
+import os
+import stat
 from pathlib import Path
 
 import msgspec
@@ -9,8 +11,14 @@ from reference import memos_of, report_of
 
 from millrace.cli.scan import limits
 from millrace.cli.scan.memo import DirectoryMemo, Link, Sized, Tally
+from millrace.cli.scan.reading import identity_of
 from millrace.cli.scan.totals import Report, Totals, join
 from millrace.cli.scan.unread import UnreadList
+from millrace.model.codec import MemoCodec
+
+
+def memo_of(_ctx: object) -> DirectoryMemo:
+    raise NotImplementedError
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -89,3 +97,16 @@ def test_the_largest_memos_fit() -> None:
             links=[Link(big, big, worst * 16, big, big)] * limits.LINKS_PER_MEMO,
         )
         assert encoded_size(memo) + 6 * limits.UNREAD_PER_DIRECTORY <= limits.MAX_PAYLOAD
+
+
+def test_memos_pass_the_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the store's codec makes of a memo is the memo, also with inodes of more than 63 bits."""
+    make_random_tree(tmp_path / "tree", 2)
+    codec = MemoCodec(memo_of, task_name="scan::directory")
+    for memo in memos_of(tmp_path / "tree"):
+        assert codec.decode(codec.encode(memo, max_bytes=limits.MAX_PAYLOAD)) == memo
+    status = os.stat_result((stat.S_IFREG, (1 << 64) - 1, 1 << 63, 2, *[0] * 6))
+    device, inode = identity_of(status)
+    assert (device, inode) == (-(1 << 63), -1)
+    memo = DirectoryMemo(links=[Link(device, inode, "", 0, 0)])
+    assert codec.decode(codec.encode(memo, max_bytes=limits.MAX_PAYLOAD)) == memo

@@ -1,0 +1,232 @@
+"""`millrace scan` as a user runs it, each time in a process of its own."""
+
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Running, counts_in, millrace, without_seconds
+from make_tree import make_deep_tree, make_odd_names, make_plain_tree, make_random_tree, make_unreadable
+from reference import find_and_du
+
+# Root without the two capabilities that let it read everything.
+MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "random": lambda root: make_random_tree(root, 11),
+    "odd names": make_odd_names,
+    "deep": lambda root: make_deep_tree(root, 60),
+    "empty": Path.mkdir,
+    "plain": lambda root: make_plain_tree(root, 300),
+}
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_totals(tmp_path: Path, maker: str) -> None:
+    """The totals are those of find and du, and nothing is left of the scan's own store."""
+    tree = tmp_path / "tree"
+    MAKERS[maker](tree)
+    ended = millrace(tmp_path / "home", "scan", tree, "--json")
+    assert counts_in(ended.result) == find_and_du(tree)
+    assert ended.result["unreadable"] == []
+    assert ended.output.count("\n") == 1
+    assert not list((tmp_path / "home").rglob("scan.db*"))
+
+
+def test_several_paths(tmp_path: Path) -> None:
+    """Several PATHs are one scan; one inside another is scanned once, and that is said."""
+    for seed in (1, 2):
+        make_random_tree(tmp_path / f"t{seed}", seed)
+    paths = [tmp_path / "t1", tmp_path / "t2"]
+    inside = next(path for path in paths[0].iterdir() if path.is_dir() and not path.is_symlink())
+    ended = millrace(tmp_path / "home", "scan", *paths, inside, "--json")
+    assert counts_in(ended.result) == find_and_du(*paths)
+    assert "is part of another PATH" in ended.errors
+
+
+def test_unreadable(open_folder: Path, tmp_path: Path) -> None:
+    """What cannot be read is listed with its error, and does not stop the scan or fail the command."""
+    tree = open_folder / "tree"
+    make_unreadable(tree)
+    ended = millrace(tmp_path, "scan", tree, "--json", prefix=MORTAL)
+    assert counts_in(ended.result) == find_and_du(tree, prefix=MORTAL)
+    names = ["closed", "entered", "listed/below", "listed/file", "listed/link"]
+    assert ended.result["unreadable"] == [{"path": f"{tree}/{name}", "error": "Permission denied"} for name in names]
+    assert ended.result["unreadable_count"] == 5
+
+
+def test_text(tmp_path: Path) -> None:
+    """Without --json the result is text, without colour where the output is no terminal."""
+    make_plain_tree(tmp_path / "tree", 30)
+    ended = millrace(tmp_path / "home", "scan", tmp_path / "tree")
+    assert ended.code == 0
+    assert ended.output.startswith("files")
+    assert "\x1b" not in ended.output + ended.errors
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("keep", [True, False], ids=["--db", "own store"])
+def test_killed_and_resumed(tmp_path: Path, *, keep: bool) -> None:
+    """Killed ten times at random moments and resumed, a scan has the report of an undisturbed one."""
+    tree, rng = tmp_path / "tree", random.Random(keep)
+    make_plain_tree(tree, 4000)
+    make_random_tree(tree / "more", 5)
+    undisturbed = millrace(tmp_path / "home", "scan", tree, "--json")
+    words = ["scan", tree, "--json", *(["--db", tmp_path / "scan.db"] if keep else [])]
+    Running(tmp_path / "home", *words).kill_after(rng.uniform(0.3, 1.0))
+    for _ in range(9):
+        Running(tmp_path / "home", *words, "--resume").kill_after(rng.uniform(0.2, 0.8))
+    resumed = millrace(tmp_path / "home", *words, "--resume")
+    assert without_seconds(resumed.result) == without_seconds(undisturbed.result)
+    assert counts_in(resumed.result) == find_and_du(tree)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_drained_and_resumed(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal drains: the command says how to go on, and going on gives the totals."""
+    tree = tmp_path / "tree"
+    make_plain_tree(tree, 8000)
+    words = ["scan", tree, "--json"]
+    stopped = Running(tmp_path / "home", *words).signal_after(1.0, number)
+    assert stopped.code == 128 + number
+    assert stopped.output == ""
+    assert f"millrace scan --resume {tree}" in stopped.errors
+    assert "Traceback" not in stopped.errors
+    resumed = millrace(tmp_path / "home", *words, "--resume")
+    assert counts_in(resumed.result) == find_and_du(tree)
+    assert "going on: " in resumed.errors
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("keep", [True, False], ids=["--db", "own store"])
+def test_begun_anew(tmp_path: Path, *, keep: bool) -> None:
+    """Without --resume an unfinished scan is given up, which is said, and the new one sees the tree as it is."""
+    tree = tmp_path / "tree"
+    make_plain_tree(tree, 4000)
+    words = ["scan", tree, "--json", *(["--db", tmp_path / "scan.db"] if keep else [])]
+    assert Running(tmp_path / "home", *words).kill_after(1.0).code == -signal.SIGKILL
+    (tree / "new").mkdir()
+    (tree / "f0.txt").unlink()
+    anew = millrace(tmp_path / "home", *words)
+    assert counts_in(anew.result) == find_and_du(tree)
+    assert "is given up" in anew.errors
+
+
+def test_finished_scan_is_shown_again(tmp_path: Path) -> None:
+    """--resume of a finished scan in a kept store gives its result; without it the tree is scanned anew."""
+    tree, words = tmp_path / "tree", ["scan", tmp_path / "tree", "--json", "--db", tmp_path / "scan.db"]
+    make_plain_tree(tree, 20)
+    first = millrace(tmp_path / "home", *words)
+    (tree / "new").mkdir()
+    again = millrace(tmp_path / "home", *words, "--resume")
+    assert without_seconds(again.result) == without_seconds(first.result)
+    assert "has finished already" in again.errors
+    assert counts_in(millrace(tmp_path / "home", *words).result) == find_and_du(tree)
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    """--resume where nothing was begun begins."""
+    make_plain_tree(tmp_path / "tree", 5)
+    ended = millrace(tmp_path / "home", "scan", tmp_path / "tree", "--json", "--resume")
+    assert ended.result["directories"] == 5
+    assert "nothing to resume" in ended.errors
+
+
+@pytest.mark.crash
+def test_other_scan_in_the_store(tmp_path: Path) -> None:
+    """A store with an unfinished scan of other paths is refused, in one line that names them."""
+    make_plain_tree(tmp_path / "big", 8000)
+    make_plain_tree(tmp_path / "small", 3)
+    db = tmp_path / "scan.db"
+    assert Running(tmp_path / "home", "scan", tmp_path / "big", "--db", db).kill_after(1.0).code == -signal.SIGKILL
+    refused = millrace(tmp_path / "home", "scan", tmp_path / "small", "--db", db)
+    assert refused.code == 1
+    assert refused.errors.startswith("millrace: ")
+    assert refused.errors.count("\n") == 1
+    assert f"unfinished scan of other paths or options, {tmp_path / 'big'}" in refused.errors
+
+
+@pytest.mark.crash
+def test_store_in_use(tmp_path: Path) -> None:
+    """A store that another process runs is refused with exit code 3; a scan that runs already with 1."""
+    tree, db = tmp_path / "tree", tmp_path / "scan.db"
+    make_plain_tree(tree, 8000)
+    for words, code in ((["--db", db], 3), ([], 1)):
+        first = Running(tmp_path / "home", "scan", tree, *words)
+        with pytest.raises(subprocess.TimeoutExpired):
+            first.process.wait(timeout=1.0)
+        second = millrace(tmp_path / "home", "scan", tree, *words)
+        first.process.kill()
+        first.end()
+        assert second.code == code, second.errors
+        assert second.errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["scan"], 2, "Missing argument"),
+        (["scan", "/nothing/there"], 1, "No such file"),
+        (["scan", "/", "--workers", "0"], 2, "--workers"),
+        (["scan", "/", "--wrong"], 2, "--wrong"),
+        (["scan", "/proc/self/exe"], 1, "symbolic link"),
+        (["scan", "/proc/self/status"], 1, "not a directory"),
+        (["scan", "/usr", "--db", "/nothing/there/scan.db"], 1, "/nothing/there"),
+        (["wrong"], 2, "wrong"),
+    ],
+)
+def test_errors_are_one_line(tmp_path: Path, words: list[str], code: int, message: str) -> None:
+    """An error is one line on standard error; nothing is on standard output."""
+    ended = millrace(tmp_path, *words)
+    assert ended.code == code
+    assert ended.output == ""
+    assert ended.errors.startswith("millrace: ")
+    assert ended.errors.count("\n") == 1
+    assert message in ended.errors
+
+
+@pytest.mark.parametrize("words", [["--debug", "scan"], ["scan", "--debug"]])
+def test_debug(tmp_path: Path, words: list[str]) -> None:
+    """With --debug, before or after the command's name, there is a traceback."""
+    ended = millrace(tmp_path, *words, "/usr", "--db", "/nothing/there/scan.db")
+    assert ended.code == 1
+    assert "Traceback" in ended.errors
+
+
+def test_one_file_system(tmp_path: Path) -> None:
+    """With -x a mount point is a directory without content, as find and du have it."""
+    mount = tmp_path / "tree" / "mount"
+    make_plain_tree(tmp_path / "tree", 12)
+    mount.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", mount], check=False, capture_output=True).returncode:
+        pytest.skip("this user cannot mount")
+    try:
+        make_plain_tree(mount / "below", 5)
+        for words in ((), ("-x",)):
+            ended = millrace(tmp_path / "home", "scan", tmp_path / "tree", "--json", *words)
+            assert counts_in(ended.result) == find_and_du(tmp_path / "tree", one_file_system=bool(words))
+            assert ended.result["directories"] == (13 if words else 18)
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_help(tmp_path: Path) -> None:
+    """--help tells of the options, and --version of the version."""
+    ended = millrace(tmp_path, "scan", "--help")
+    assert ended.code == 0
+    assert all(option in ended.output for option in ("--db", "--json", "--resume", "--workers", "-x", "--debug"))
+    assert millrace(tmp_path, "--version").output.startswith("millrace, version ")
+
+
+def test_no_colour(tmp_path: Path) -> None:
+    """NO_COLOR is obeyed where a terminal is claimed."""
+    make_plain_tree(tmp_path / "tree", 3)
+    env = {"NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm"}
+    ended = millrace(tmp_path / "home", "scan", tmp_path / "tree", tmp_path / "tree" / "d1", env={**os.environ, **env})
+    assert ended.code == 0
+    assert "\x1b[3" not in ended.errors + ended.output

@@ -57,6 +57,9 @@ DAMAGE_CHECK_S: Final = 0.25
 """Seconds given to the look for damage: it reads some 60 MB in that time. What it has not reached by then is checked by
 SQLite as it is read, and wholly by `millrace doctor`: a start must not grow slower with the history."""
 
+_SMALLEST_DATABASE: Final = 512
+"""Bytes of the smallest page. Said here because SQLite takes a file of one byte for an empty database."""
+
 _PATIENCE_S: Final = 0.005
 
 
@@ -148,6 +151,8 @@ def _make_file(location: Location) -> None:
             _make_private(location.real_path)
         except FileExistsError:
             _log.debug("%s: another process made the store first", location.path)
+    elif 0 < size < _SMALLEST_DATABASE:
+        raise _cut_short(location, f"{size} bytes")
     elif size == 0 and log_size:
         raise _cut_short(location, "an empty file beside a log")
     elif size == 0 and was_store(location):
@@ -214,8 +219,19 @@ def _check_content(
         if version < len(steps) and not upgrade:
             raise _too_old(location, version, len(steps))
         check_schema(connection, steps, version)
+    _check_whole_pages(connection, location)
     look_for_damage(connection, location)
     return version
+
+
+def _check_whole_pages(connection: apsw.Connection, location: Location) -> None:
+    """StoreCorrupt where the last page was cut: SQLite takes what is missing of it for zeros, and a row for shorter.
+
+    With a log a part of a page may stand at the end for good reason: a checkpoint that a full disk stopped.
+    """
+    size = _size(location.real_path)
+    if size and size % int(connection.pragma("page_size")) and not _size(location.wal_path):
+        raise _cut_short(location, f"{size} bytes, which is no whole number of pages")
 
 
 def look_for_damage(connection: apsw.Connection, location: Location, *, for_s: float = DAMAGE_CHECK_S) -> None:

@@ -26,7 +26,13 @@ DEFAULT_WORKERS = min(8, 2 + (os.cpu_count() or 1))
 @click.command("scan")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
 @click.option("--db", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Keep the store here.")
-@click.option("--json", "wants_json", is_flag=True, help="One object on one line instead of text.")
+@click.option(
+    "--json",
+    "wants_json",
+    is_flag=True,
+    help=r"One object on one line instead of text. Paths are text, with \\ for a backslash and \xNN for a byte "
+    "that is no UTF-8.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an unfinished scan of the same paths, or show a finished one.")
 @click.option(
     "--workers",

@@ -1,7 +1,7 @@
 """One scan, from its start or where it was, to its report."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -80,9 +80,7 @@ def run_scan(
     """
     activity = Activity()
     scheduler = _scheduler(store, activity, workers)
-    grace = GRACE_S
-    scheduler.start()
-    try:
+    with _running(scheduler):
         _refuse_others(scheduler, store, roots)
         finished = _finished(scheduler, roots) if resume else None
         if finished is not None:
@@ -94,12 +92,21 @@ def run_scan(
             watcher.show(activity.progress())
             with suppress(TimeoutError):
                 return _report_of(outcome.wait(timeout=_LOOK_S))
-    except KeyboardInterrupt:  # the second signal
-        grace = 0.0
-        raise
-    finally:
-        scheduler.stop(grace)
+        watcher.note("finishing the directories being read; interrupt again to stop at once")
     raise ScanStopped(interrupts.received, activity.progress())
+
+
+@contextmanager
+def _running(scheduler: Scheduler) -> Generator[None, None, None]:
+    scheduler.start()
+    try:
+        yield
+    finally:
+        try:
+            scheduler.stop(GRACE_S)
+        except KeyboardInterrupt:  # the second signal
+            scheduler.stop(0.0)
+            raise
 
 
 def _scheduler(store: Path, activity: Activity, workers: int) -> Scheduler:

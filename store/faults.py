@@ -23,7 +23,7 @@ checkpoints by itself inside a commit; an error of syncing is always unknown.
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def translate_os(error: OSError, *, path: str) -> StoreError:
 
 
 @contextmanager
-def translated(path: str, *, key: str | None = None) -> Iterator[None]:
+def translated(path: str, *, key: str | None = None) -> Generator[None, None, None]:
     """Around calls into apsw: what they raise leaves as a `StoreError`, chained. Other errors pass."""
     try:
         yield

@@ -67,7 +67,7 @@ def load_migrations() -> tuple[Migration, ...]:
 
 def order(texts: dict[str, str]) -> tuple[Migration, ...]:
     """Migrations from file names and texts; InternalError where the names are not 001_..., 002_... without a gap."""
-    steps = []
+    steps: list[Migration] = []
     for version, name in enumerate(sorted(texts), start=1):
         match = _FILE_NAME.fullmatch(name)
         if match is None or int(match[1]) != version:

@@ -54,8 +54,9 @@ OLDEST_SQLITE: Final = (3, 51, 3)
 WITHDRAWN_SQLITE: Final = frozenset({(3, 52, 0)})
 
 DAMAGE_CHECK_S: Final = 0.25
-"""Seconds given to the look for damage: it reads some 60 MB in that time. What it has not reached by then is checked by
-SQLite as it is read, and wholly by `millrace doctor`: a start must not grow slower with the history."""
+"""Seconds given to the look for damage: some 400 MB of a file in the page cache, less from a disk. What it has not
+reached by then is checked by SQLite as it is read, and wholly by `millrace doctor`: a start must not grow slower with
+the history."""
 
 _SMALLEST_DATABASE: Final = 512
 """Bytes of the smallest page. Said here because SQLite takes a file of one byte for an empty database."""
@@ -204,8 +205,10 @@ def _check_content(
             "look at its rights and its mount",
             path=location.path,
         )
+    version = 0
     with connection:  # one snapshot: another process may be making or upgrading it
-        mark, version = int(connection.pragma("application_id")), schema_version(connection)
+        version = schema_version(connection)
+        mark = int(connection.pragma("application_id"))
         if mark == 0 and version == 0 and not read_schema(connection):
             return 0
         if mark != APPLICATION_ID:

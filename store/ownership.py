@@ -11,18 +11,17 @@ store that was cut short (see `millrace.store.opening`).
 
 import errno
 import fcntl
-import json
 import logging
 import os
 import socket
 import stat
 import threading
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 import psutil
 
 from millrace.model.errors import StoreError, StoreLocked, StoreMoved
@@ -39,19 +38,24 @@ FACTS_WAIT_S: Final = 0.06
 _POLL_S: Final = 0.002
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Who holds a store; a fact that could not be read is None. `was_store`: there was a store beside the lock."""
+class Owner(msgspec.Struct, frozen=True):
+    """Who holds a store, as the lock file tells it; a fact that could not be read is None.
 
-    pid: int | None
-    host: str | None
-    since: datetime | None
-    was_store: bool = False
+    `was_store`: there was a store beside the lock.
+    """
+
+    pid: Annotated[int, msgspec.Meta(gt=0, lt=1 << 31)] | None = None
+    host: Annotated[str, msgspec.Meta(pattern=r"\A[!-~]{1,255}\Z")] | None = None
+    since: datetime | None = None
+    was_store: bool = msgspec.field(name="store", default=False)
 
     @property
     def is_plausible(self) -> bool:
         """False while the line is still that of a former owner, or not there yet."""
         return self.pid is not None and (self.host != socket.gethostname() or psutil.pid_exists(self.pid))
+
+
+_decode = msgspec.json.Decoder(Owner).decode
 
 
 class Ownership:
@@ -110,7 +114,7 @@ class Ownership:
         with self._mutex:
             if self._descriptor is None:
                 return
-            self._tell(Owner(None, None, None))
+            self._tell(Owner())
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -126,9 +130,10 @@ class Ownership:
         if descriptor is None:
             return
         was_store = _read(descriptor).was_store or _is_filled(self.location.real_path)
+        line = msgspec.json.encode(msgspec.structs.replace(owner, was_store=was_store)) + b"\n"
         try:
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, _encode(owner, was_store=was_store), 0)
+            os.pwrite(descriptor, line, 0)
         except OSError as error:
             _log.warning("%s: cannot write who holds the store: %s", self.location.lock_path, error)
 
@@ -234,34 +239,9 @@ def _refuse_alias(location: Location) -> None:
             raise StoreLocked(location.path, pid=owner.pid, host=owner.host, since=owner.since)
 
 
-# The line in the file
-
-
-def _encode(owner: Owner, *, was_store: bool) -> bytes:
-    since = owner.since.isoformat(timespec="milliseconds") if owner.since else None
-    return (json.dumps({"pid": owner.pid, "host": owner.host, "since": since, "store": was_store}) + "\n").encode()
-
-
 def _read(descriptor: int) -> Owner:
-    """The facts in a lock file. It is text that anybody with the right to write may have changed: believe little."""
-    nobody = Owner(None, None, None)
+    """The line in a lock file. It is text that anybody with the right to write may have changed: decoded strictly."""
     try:
-        facts: object = json.loads(os.pread(descriptor, 4096, 0))
-    except (ValueError, RecursionError):
-        return nobody
-    if not isinstance(facts, dict):
-        return nobody
-    pid, host = facts.get("pid"), facts.get("host")
-    return Owner(
-        pid if isinstance(pid, int) and 0 < pid < 1 << 31 else None,
-        host if isinstance(host, str) and host.isprintable() else None,
-        _parse_time(facts.get("since")),
-        facts.get("store") is True,
-    )
-
-
-def _parse_time(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
+        return _decode(os.pread(descriptor, 4096, 0))
+    except msgspec.DecodeError:
+        return Owner()

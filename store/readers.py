@@ -7,7 +7,7 @@ log from being checkpointed), costs its connection.
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -39,7 +39,7 @@ class Readers:
         self._guard = ForkGuard()
 
     @contextmanager
-    def borrow(self, *, deadline_s: float | None = None) -> Iterator[apsw.Connection]:
+    def borrow(self, *, deadline_s: float | None = None) -> Generator[apsw.Connection, None, None]:
         """A connection for this thread until the block ends; do not keep it or its cursors beyond.
 
         Args:

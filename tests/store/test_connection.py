@@ -1,6 +1,7 @@
 """Connections: where a store is, and what each connection is set to."""
 
 import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -258,7 +259,7 @@ def test_a_directory_taken_for_abandoned_is_made_anew(tmp_path: Path, monkeypatc
 
 def test_little_shared_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where shared memory is small or missing, the temporary directory holds the store."""
-    monkeypatch.setattr(private.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(private, "ROOM_NEEDED", 1 << 62)
     assert private._roomiest() == tmp_path
     monkeypatch.setattr(private, "ROOM_NEEDED", 0)

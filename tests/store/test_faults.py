@@ -19,6 +19,12 @@ from millrace.store import faults
 from millrace.store.faults import translate, translate_os, translated
 
 
+def of_code(code: int) -> apsw.Error:
+    error = apsw.exception_for(code)
+    assert isinstance(error, apsw.Error)
+    return error
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
@@ -49,7 +55,7 @@ from millrace.store.faults import translate, translate_os, translated
 )
 def test_each_code_has_its_error(code: int, kind: type[StoreError]) -> None:
     """A code of SQLite becomes exactly one kind of error, which names the path and keeps the extended code."""
-    error = translate(apsw.exception_for(code), path="/there/store.db")
+    error = translate(of_code(code), path="/there/store.db")
     assert type(error) is kind
     assert (error.path, error.code) == ("/there/store.db", code)
     assert "/there/store.db" in str(error)
@@ -58,7 +64,7 @@ def test_each_code_has_its_error(code: int, kind: type[StoreError]) -> None:
 
 def test_an_unknown_commit_names_its_key() -> None:
     """CommitUnknown carries the key of the submission, so that it can be looked up or submitted again."""
-    error = translate(apsw.exception_for(apsw.SQLITE_IOERR_FSYNC), path="/s", key="import-7")
+    error = translate(of_code(apsw.SQLITE_IOERR_FSYNC), path="/s", key="import-7")
     assert isinstance(error, CommitUnknown)
     assert error.key == "import-7"
 
@@ -73,7 +79,7 @@ def test_what_apsw_raises_itself_has_no_code() -> None:
 
 def test_a_missing_file_has_moved(tmp_path: Path) -> None:
     """SQLite's "unable to open" at a path where nothing is means that the store is gone."""
-    error = translate(apsw.exception_for(apsw.SQLITE_CANTOPEN), path=str(tmp_path / "gone.db"))
+    error = translate(of_code(apsw.SQLITE_CANTOPEN), path=str(tmp_path / "gone.db"))
     assert type(error) is StoreMoved
 
 
@@ -83,14 +89,14 @@ def test_a_file_without_rights_is_read_only(tmp_path: Path, monkeypatch: pytest.
     path.touch()
     for refused in (path, tmp_path):
         monkeypatch.setattr(faults, "may_write", lambda asked, refused=refused: asked != str(refused))
-        assert type(translate(apsw.exception_for(apsw.SQLITE_CANTOPEN), path=str(path))) is StoreReadOnly
+        assert type(translate(of_code(apsw.SQLITE_CANTOPEN), path=str(path))) is StoreReadOnly
 
 
 def test_another_refusal_to_open_is_a_plain_error(tmp_path: Path) -> None:
     """SQLite's "unable to open" at a writable file hints at links and the limit of open files."""
     path = tmp_path / "store.db"
     path.touch()
-    error = translate(apsw.exception_for(apsw.SQLITE_CANTOPEN), path=str(path))
+    error = translate(of_code(apsw.SQLITE_CANTOPEN), path=str(path))
     assert type(error) is StoreError
     assert "limit of open files" in str(error)
 
@@ -98,7 +104,7 @@ def test_another_refusal_to_open_is_a_plain_error(tmp_path: Path) -> None:
 def test_translated_chains_the_cause() -> None:
     """The error of apsw is kept as the cause; other errors pass as they are."""
     with pytest.raises(StoreBusy) as raised, translated("/s"):
-        raise apsw.exception_for(apsw.SQLITE_BUSY)
+        raise of_code(apsw.SQLITE_BUSY)
     assert isinstance(raised.value.__cause__, apsw.BusyError)
     with pytest.raises(KeyError), translated("/s"):
         raise KeyError("x")

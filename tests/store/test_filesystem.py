@@ -9,7 +9,6 @@ import psutil
 import pytest
 
 from millrace.model.errors import StoreError, UnsafeFilesystem
-from millrace.store import filesystem
 from millrace.store.connection import Location, locate
 from millrace.store.filesystem import aliases, check_place, filesystem_type
 
@@ -136,7 +135,7 @@ def test_a_directory_of_another_user_is_told(
     location: Location, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A warning says so where the directory belongs to another user than this one or root."""
-    monkeypatch.setattr(filesystem.os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
     os.chown(location.directory, 4712, -1) if os.getuid() == 0 else None
     check_place(location)
     assert "belongs to another user" in caplog.text

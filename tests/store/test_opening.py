@@ -13,7 +13,7 @@ import pytest
 import millrace.store.connection
 from millrace.model.errors import StoreCorrupt, StoreError, StoreMoved, StoreReadOnly, UnsafeFilesystem
 from millrace.store import filesystem, opening
-from millrace.store.connection import Location, locate, open_reader
+from millrace.store.connection import Location, locate, open_reader, set_writer
 from millrace.store.migrate import APPLICATION_ID, Migration, load_migrations
 from millrace.store.opening import check_not_moved, identify_log, look_for_damage, open_store
 from millrace.store.ownership import Ownership
@@ -422,7 +422,7 @@ def test_what_was_moved_is_noticed(
 
 def test_a_start_at_a_busy_moment_waits(location: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     """Turning a file to write-ahead mode while another process has it is tried again, up to the busy timeout."""
-    real = opening.set_writer
+    real = set_writer
     left = [apsw.BusyError("busy")] * 3
 
     def busy_at_first(connection: apsw.Connection) -> None:

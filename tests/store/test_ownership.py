@@ -1,5 +1,6 @@
 """One owner a store, whatever happens to the processes."""
 
+import fcntl
 import json
 import os
 import signal
@@ -254,7 +255,7 @@ def test_a_garbled_lock_file_is_taken_over(text: str, location: Location) -> Non
     Ownership.acquire(location).release()
     Path(location.lock_path).write_text(text)
     descriptor = os.open(location.lock_path, os.O_RDONLY)
-    module.fcntl.flock(descriptor, module.fcntl.LOCK_EX)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
     with pytest.raises(StoreLocked) as raised:
         Ownership.acquire(location)
     assert (raised.value.pid, raised.value.host, raised.value.since) == (None, None, None)
@@ -266,7 +267,7 @@ def test_a_new_owner_that_has_not_written_yet_is_waited_for(location: Location) 
     dead = {"pid": 2**31 - 1, "host": socket.gethostname(), "since": None, "store": True}
     Path(location.lock_path).write_text(json.dumps(dead))
     descriptor = os.open(location.lock_path, os.O_RDWR)
-    module.fcntl.flock(descriptor, module.fcntl.LOCK_EX)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
     alive = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": "2026-01-01T00:00:00+00:00"})
     writes = threading.Timer(0.01, lambda: os.pwrite(descriptor, alive.ljust(200).encode(), 0))
     writes.start()
@@ -347,7 +348,7 @@ def test_a_full_disk_does_not_keep_a_store_from_starting(
     def fail(*args: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "pwrite", fail)
+    monkeypatch.setattr(os, "pwrite", fail)
     kept = Ownership.acquire(location)
     kept.check()
     assert "No space left" in caplog.text

@@ -19,7 +19,7 @@ import weakref
 from pathlib import Path
 from typing import Final
 
-from millrace.store.fork import ForkGuard, close_in_child
+from millrace.store.fork import close_in_child
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the directory made there is our own, mode 0700
 ROOM_NEEDED: Final = 256 << 20
@@ -41,7 +41,7 @@ class PrivateDirectory:
         parent = parent or _roomiest()
         _remove_abandoned(parent)
         self.path, self._lock = _make(parent)
-        self._remove = weakref.finalize(self, _remove, self.path, self._lock, ForkGuard())
+        self._remove = weakref.finalize(self, _remove, self.path, self._lock)
         close_in_child(self)
 
     def discard(self) -> None:
@@ -100,10 +100,8 @@ def _may_lock(descriptor: int) -> bool:
     return True
 
 
-def _remove(path: Path, lock: int, made_in: ForkGuard) -> None:
+def _remove(path: Path, lock: int) -> None:
     """Removes the directory, then lets go of its lock, so that nobody else removes it at the same time."""
-    if made_in.is_forked:
-        return
     shutil.rmtree(path, ignore_errors=True)
     os.close(lock)
 

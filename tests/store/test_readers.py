@@ -1,6 +1,7 @@
 """Read-only connections, lent to one thread at a time."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,10 +99,13 @@ def test_a_loan_that_fails_costs_the_connection(error: BaseException, readers: R
         assert connection.execute("select count(*) from t").get == 3
 
 
-def test_a_deadline_is_one_loans(readers: Readers) -> None:
+def test_a_deadline_is_one_loans(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loan with a deadline is cut off; the same connection lent without one is not."""
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with readers.borrow(deadline_s=60.0) as first:
         assert first.execute("select count(*) from t").get == 3
+    now += 61.0
     with readers.borrow() as second:
         assert second is first
         slow = "with recursive n(x) as (select 1 union all select x + 1 from n limit 100000) select count(*) from n"

@@ -1,0 +1,91 @@
+"""How a cancel is recorded and goes down a tree: the intent first, then the children, at most 1,000 rows a transaction."""
+
+from millrace.actors import settling
+from millrace.actors.ledger import MAX_ROWS, Ledger
+from millrace.model import events
+from millrace.model.errors import InterruptReason
+from millrace.model.records import CancelResult
+from millrace.model.rows import Row
+from millrace.model.statuses import TaskStatus
+
+
+def cancel(ledger: Ledger, task_id: int) -> CancelResult:
+    """Record the cancel of one task, and carry it out as far as this transaction can."""
+    row = ledger.row(task_id)
+    if row is None:
+        return _cancel_settled(ledger, task_id)
+    if row.closing not in ("cancelled", "superseded"):
+        request(ledger, row, "cancelled")
+        cascade(ledger, [row.id])
+    settled = ledger.has_settled(task_id)
+    if settled is not None:
+        return CancelResult(True, True, True, TaskStatus(settled), "cancelled: nothing of it was running")
+    row = ledger.row(task_id)
+    what = "children and runs" if row is not None and row.child_active else "its run"
+    reason = f"the cancel is recorded; {what} still wind down"
+    return CancelResult(True, True, False, TaskStatus.CANCELLING, reason)
+
+
+def _cancel_settled(ledger: Ledger, task_id: int) -> CancelResult:
+    status = ledger.has_settled(task_id) or ledger.writer.load_settled([task_id]).get(task_id)
+    if status is None:
+        return CancelResult(False, False, False, None, f"there is no task {task_id}: it never was, or its row is pruned")
+    strays = ledger.writer.select_children_to_cancel(task_id, MAX_ROWS)
+    ledger.load(strays)
+    for child_id in strays:
+        child = ledger.row(child_id)
+        if child is not None and child.closing not in ("cancelled", "superseded"):
+            request(ledger, child, "cancelled")
+    if strays:
+        return CancelResult(True, True, False, TaskStatus(status), f"it ended {status} before; its active children are cancelled")
+    if status == TaskStatus.CANCELLED:
+        return CancelResult(True, True, True, TaskStatus.CANCELLED, "it was cancelled before")
+    return CancelResult(True, False, True, TaskStatus(status), f"it ended {status} before")
+
+
+def request(ledger: Ledger, row: Row, reason: InterruptReason) -> None:
+    """Record that a task is to end CANCELLED: sticky, and what runs of it is asked to stop.
+
+    ``reason`` is what its body is told: "cancelled", or "parent_failed" where a closed parent brings it about.
+    """
+    if row.cancel_requested_at_ms is None:
+        row.cancel_requested_at_ms = ledger.now_ms
+    if row.executing and row.phase != 4:
+        ledger.effects.interrupts.append((row.id, row.run, reason))
+    was_closed = row.closing is not None
+    settling.close(ledger, row, "cancelled")
+    if was_closed and row.child_active and not row.cascade:
+        row.cascade = 1
+        ledger.changed(row)
+    if ledger.has_settled(row.id) is None:
+        ledger.tell(events.CancelRequested, row)
+
+
+def cascade(ledger: Ledger, parents: list[int]) -> list[int]:
+    """Tell the active children of closed parents, level by level, until the rows of this transaction are used up.
+
+    Returns the parents that still have children to be told: the next transaction goes on with them.
+    """
+    work = list(parents)
+    budget = MAX_ROWS
+    while work and budget > 0:
+        parent = ledger.row(work.pop())
+        if parent is None or not parent.cascade:
+            continue
+        reason: InterruptReason = "cancelled" if parent.closing in ("cancelled", "superseded") else "parent_failed"
+        ledger.flush()
+        ids = ledger.writer.select_children_to_cancel(parent.id, budget)
+        if len(ids) < budget:
+            parent.cascade = 0
+            ledger.changed(parent)
+        else:
+            work.insert(0, parent.id)
+        ledger.load(ids)
+        budget -= len(ids)
+        for child_id in ids:
+            child = ledger.row(child_id)
+            if child is not None and child.closing not in ("cancelled", "superseded"):
+                request(ledger, child, reason)
+                if child.cascade and ledger.has_settled(child_id) is None:
+                    work.append(child_id)
+    return [task_id for task_id in work if (row := ledger.row(task_id)) is not None and row.cascade]

@@ -1,0 +1,104 @@
+"""The clock: all that is due later. It waits for the earliest of it and never polls.
+
+Owns: timers of other actors (in memory: they concern runs of this process), and the time at which the next delayed task is
+due (a cache: the tasks are in the store, however many).
+Talks to: whoever set a timer; the persistence actor, which makes due tasks ready.
+Dies: its timers are lost with it, so what they guard is guarded anew by the successor's owner at its next occasion.
+"""
+
+import heapq
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, assert_never
+
+from millrace.actors.actor import Actor, Loop, Watcher
+from millrace.actors.mailbox import Mailbox, Tells
+from millrace.actors.requests import PromoteDue, Request
+from millrace.actors.times import Times
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Send ``message`` to ``to`` in ``delay_s`` seconds."""
+
+    delay_s: float
+    to: Tells[Any]
+    message: object
+
+
+@dataclass(frozen=True, slots=True)
+class NextDue:
+    """A delayed task is due at this time (steady milliseconds); None: none is."""
+
+    due_ms: int | None
+    is_exact: bool = False
+    """Whether this is the earliest of all, and not only one more."""
+
+
+Message: TypeAlias = Arm | NextDue
+
+
+class Clock(Actor):
+    """See the module."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox[Any],
+        loop: Loop,
+        watcher: Watcher,
+        *,
+        times: Times,
+        persistence: Tells[Request],
+    ) -> None:
+        super().__init__(mailbox, loop, watcher)
+        self._times = times
+        self._persistence = persistence
+        self._timers: list[tuple[float, int, Tells[Any], object]] = []
+        self._order = itertools.count()
+        self._next_due_ms: int | None = None
+
+    def on_start(self) -> None:
+        """What is due is in the store: ask."""
+        self._persistence.tell(PromoteDue())
+
+    def receive(self, messages: Sequence[Message]) -> None:
+        """Note the timers; ring those that are due meanwhile."""
+        for message in messages:
+            match message:
+                case Arm(delay_s, to, what):
+                    due = self._times.monotonic() + delay_s
+                    heapq.heappush(self._timers, (due, next(self._order), to, what))
+                case NextDue(due_ms, is_exact):
+                    self._note_due(due_ms, is_exact=is_exact)
+                case _:
+                    assert_never(message)
+        self._ring()
+
+    def wake_in(self) -> float | None:
+        """Until the earliest timer or delayed task."""
+        waits: list[float] = []
+        if self._timers:
+            waits.append(self._timers[0][0] - self._times.monotonic())
+        if self._next_due_ms is not None:
+            waits.append((self._next_due_ms - self._times.steady_ms()) / 1000)
+        return max(0.0, min(waits)) if waits else None
+
+    def wake(self) -> None:
+        """Something is due."""
+        self._ring()
+
+    def _note_due(self, due_ms: int | None, *, is_exact: bool) -> None:
+        if is_exact or self._next_due_ms is None:
+            self._next_due_ms = due_ms
+        elif due_ms is not None:
+            self._next_due_ms = min(self._next_due_ms, due_ms)
+
+    def _ring(self) -> None:
+        now = self._times.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            _, _, to, message = heapq.heappop(self._timers)
+            to.tell(message)
+        if self._next_due_ms is not None and self._next_due_ms <= self._times.steady_ms():
+            self._next_due_ms = None  # the answer names the next
+            self._persistence.tell(PromoteDue())

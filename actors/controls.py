@@ -1,0 +1,36 @@
+"""Requests that callers wait for, one by one: each is carried out whole, or refused before it writes."""
+
+from typing import assert_never
+
+from millrace.actors import cancelling, flows, repeating
+from millrace.actors.enqueueing import Stored, not_found
+from millrace.actors.ledger import Ledger
+from millrace.actors.requests import Cancel, CancelFlow, EndFlow, OpenFlow, Repeat, UpdateFlow
+from millrace.model.records import CancelResult
+
+__all__ = ["carry_out", "not_found"]
+
+Controlled = Cancel | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow
+
+
+def carry_out(ledger: Ledger, request: Controlled) -> CancelResult | Stored | int | None:
+    """The answer to a request; a MillraceError refuses it."""
+    match request:
+        case Cancel(task_id):
+            return cancelling.cancel(ledger, task_id)
+        case Repeat(task_id, dead_letters_only):
+            return repeating.repeat(ledger, task_id, dead_letters_only=dead_letters_only)
+        case OpenFlow(flow):
+            return flows.open_flow(ledger, flow)
+        case UpdateFlow(flow_id, state, expected):
+            return flows.update(ledger, flow_id, state, expected)
+        case EndFlow(flow_id, "finish", memo, state):
+            flows.finish(ledger, flow_id, memo, state)
+            return None
+        case EndFlow(flow_id, _, error, state):
+            flows.fail(ledger, flow_id, error or "failed", state)
+            return None
+        case CancelFlow(flow_id, state):
+            return flows.cancel(ledger, flow_id, state)
+        case _:
+            assert_never(request)

@@ -1,0 +1,192 @@
+"""Commit, then tell: takes the effects of a commit to everybody whom they concern. Called in the persistence actor's thread.
+
+What it knows (who waits for which task) outlives the actor: it belongs to the runtime.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from millrace.actors.clock import NextDue
+from millrace.actors.dispatcher import ClaimsLost, HooksDue, HooksLost, Interrupted, PageLoaded, RunsEnded, TasksReady
+from millrace.actors.effects import Effects
+from millrace.actors.hub import Hub
+from millrace.actors.ledger import Ledger
+from millrace.actors.mailbox import Reply, Tells
+from millrace.actors.supervisor import ChildrenLeft, ChildrenReady, OffersFound, TellChildren
+from millrace.actors.supervisors import Supervisors
+from millrace.executors.pool import Executors
+from millrace.model.rows import Ready
+
+
+class Delivery:
+    """See the module.
+
+    Args:
+        dispatcher, clock: their mailboxes.
+        hub: the subscribers.
+    """
+
+    def __init__(self, *, dispatcher: Tells[Any], clock: Tells[Any], hub: Hub) -> None:
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._hub = hub
+        self._supervisors: Supervisors | None = None
+        self._executors: Executors | None = None
+        self._watchers: dict[int, list[Reply[str]]] = {}
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+
+    def connect(self, supervisors: Supervisors, executors: Executors) -> None:
+        """From now on starts and children's news have a place to go: the scheduler has started."""
+        self._supervisors = supervisors
+        self._executors = executors
+
+    def disconnect(self) -> None:
+        """The scheduler has stopped."""
+        self._supervisors = None
+        self._executors = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody subscribes to events."""
+        return self._hub.is_heard
+
+    # After a commit
+
+    def deliver(self, effects: Effects) -> None:
+        """Tell everybody, callers first."""
+        for answer in effects.answers:
+            answer()
+        if effects.events:
+            self._hub.publish(effects.events)
+        if effects.settled and self._watchers:
+            self._tell_watchers(effects.settled)
+        if self._executors is not None:
+            self._tell_runtime(effects, self._executors)
+        if effects.counts:
+            with self._lock:
+                self._counts.update(effects.counts)
+
+    def _tell_runtime(self, effects: Effects, executors: Executors) -> None:
+        """Starts and news of tasks, for a scheduler that has started; one that has not reads all of it from the store then."""
+        if effects.claims:
+            executors.begin(effects.claims)
+        if effects.interrupts:
+            self._dispatcher.tell(Interrupted(tuple(effects.interrupts)))
+        if effects.ready:
+            self._dispatcher.tell(TasksReady(tuple(effects.ready)))
+        if effects.hooks:
+            self._dispatcher.tell(HooksDue(tuple(effects.hooks)))
+        if effects.next_due_ms is not None:
+            self._clock.tell(NextDue(effects.next_due_ms))
+        self._tell_supervisors(effects)
+        for message in effects.messages:
+            message()
+
+    def _tell_watchers(self, settled: Iterable[tuple[int, str]]) -> None:
+        for task_id, status in settled:
+            for reply in self._watchers.pop(task_id, ()):
+                reply.set(status)
+
+    def _tell_supervisors(self, effects: Effects) -> None:
+        supervisors = self._supervisors
+        if supervisors is None:
+            return
+        for parent_id, ids in effects.slots_left.items():
+            supervisors.tell(parent_id, ChildrenLeft(tuple(ids)))
+        for parent_id, tasks in effects.offers.items():
+            supervisors.tell(parent_id, ChildrenReady(tuple(tasks)))
+        for parent_id in effects.cascades:
+            supervisors.tell(parent_id, TellChildren())
+
+    # Answers to actors, told after the commit
+
+    def page(self, effects: Effects, message: PageLoaded) -> None:
+        """A page of ready tasks, for the dispatcher."""
+        effects.messages.append(lambda: self._dispatcher.tell(message))
+
+    def claims_lost(self, effects: Effects, ids: Iterable[int]) -> None:
+        """Claims that found their task not ready."""
+        effects.messages.append(lambda: self._dispatcher.tell(ClaimsLost(tuple(ids))))
+
+    def hooks_lost(self, effects: Effects, ids: Iterable[int]) -> None:
+        """Claims that found no hook due."""
+        lost = tuple(ids)
+        if lost:
+            effects.messages.append(lambda: self._dispatcher.tell(HooksLost(lost)))
+
+    def hooks(self, effects: Effects, message: HooksDue) -> None:
+        """A page of tasks with a hook due."""
+        effects.messages.append(lambda: self._dispatcher.tell(message))
+
+    def next_due(self, effects: Effects, message: NextDue) -> None:
+        """The time at which the next delayed task is due."""
+        effects.messages.append(lambda: self._clock.tell(message))
+
+    def offers(
+        self,
+        effects: Effects,
+        parent_id: int,
+        tasks: tuple[Ready, ...],
+        asked: int,
+        limit: int | None,
+        executing: tuple[int, ...],
+    ) -> None:
+        """The children of a bounded parent that can be offered."""
+        supervisors = self._supervisors
+        if supervisors is not None:
+            message = OffersFound(tasks, asked, limit, executing)
+            effects.messages.append(lambda: supervisors.tell(parent_id, message))
+
+    def slots_free(self, message: RunsEnded) -> None:
+        """Runs are over, told before the commit."""
+        self._dispatcher.tell(message)
+
+    # Who waits
+
+    def watch(self, task_id: int, reply: Reply[str]) -> None:
+        """The reply is answered with the terminal status."""
+        self._watchers.setdefault(task_id, []).append(reply)
+
+    def unwatch(self, task_id: int, reply: Reply[str]) -> None:
+        """The caller has given up."""
+        waiting = [other for other in self._watchers.get(task_id, ()) if other is not reply]
+        if waiting:
+            self._watchers[task_id] = waiting
+        else:
+            self._watchers.pop(task_id, None)
+
+    def is_awaited(self, settled: Iterable[tuple[int, str]]) -> bool:
+        """Whether the end of any of these is somebody's answer."""
+        return bool(self._watchers) and any(task_id in self._watchers for task_id, _ in settled)
+
+    def fail_watchers(self, error: BaseException) -> None:
+        """Nobody's task will end any more: the scheduler stops."""
+        watchers, self._watchers = self._watchers, {}
+        for replies in watchers.values():
+            for reply in replies:
+                reply.fail(error)
+
+    # For reconciliation and metrics
+
+    def unknown_runs(self, ledger: Ledger) -> list[tuple[int, int]]:
+        """(task, run) that the store has as started and no executor knows of: their claim was lost with an actor."""
+        executors = self._executors
+        ids = ledger.writer.select_executing()
+        ledger.load(ids)
+        rows = [row for task_id in ids if (row := ledger.row(task_id)) is not None]
+        return [
+            (row.id, row.run) for row in rows if executors is None or not executors.is_running(row.id, row.run)
+        ]
+
+    def count(self, counter: str, name: str = "", value: str = "") -> None:
+        """One more of something that no commit counts."""
+        with self._lock:
+            self._counts[counter, name, value] += 1
+
+    def counts(self) -> Counter[tuple[str, str, str]]:
+        """All that was counted so far: (counter, name, value) to how often."""
+        with self._lock:
+            return Counter(self._counts)

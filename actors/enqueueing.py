@@ -1,0 +1,289 @@
+"""How submissions become rows: parents, duplicates and inheritance are settled in the transaction that inserts them.
+
+A request is decided whole before anything of it is written, so a refusal leaves no trace: not of the request, and not in
+the other requests of the same commit.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from millrace.actors import settling
+from millrace.actors.ledger import Ledger
+from millrace.actors.policy import duplicates
+from millrace.model import events
+from millrace.model.errors import ParentClosed, TaskNotFound
+from millrace.model.rows import NewTask, Phase, Ready, Row
+from millrace.model.statuses import FAILED_ENDS, DuplicatePolicy, SubmitKind, TaskStatus
+from millrace.store.writer import KeyScope
+
+NORMAL: Final = 128
+_encode = msgspec.json.Encoder().encode
+_decode_rerun = msgspec.json.Decoder(NewTask).decode
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What became of one submission: the kind, the task that holds the key, and the task it replaced."""
+
+    kind: SubmitKind
+    id: int
+    replaced: int | None = None
+
+
+def open_parent(ledger: Ledger, parent_id: int | None) -> Row | None:
+    """The parent of a submission, checked: None for a root task.
+
+    Raises:
+        TaskNotFound: there is no such parent, or it is pruned.
+        ParentClosed: its end is decided, or that of something above it.
+    """
+    if parent_id is None:
+        return None
+    parent = ledger.row(parent_id)
+    if parent is None:
+        status = ledger.has_settled(parent_id) or ledger.writer.load_settled([parent_id]).get(parent_id)
+        if status is None:
+            raise not_found(ledger, parent_id)
+        raise ParentClosed(parent_id, TaskStatus(status))
+    status = closed_status(ledger, parent)
+    if status is not None:
+        raise ParentClosed(parent_id, TaskStatus(status))
+    return parent
+
+
+def not_found(ledger: Ledger, task_id: int) -> TaskNotFound:
+    """The error for an id that has no row: whether it never was or is pruned is told by the sequence of ids."""
+    return TaskNotFound(task_id, pruned=0 < task_id < ledger.writer.next_id())
+
+
+def closed_status(ledger: Ledger, parent: Row) -> str | None:
+    """Why a parent takes no child: its status, or None where it takes one."""
+    if parent.closing is not None:
+        return parent.status
+    if parent.is_flow and not parent.flow_open:
+        return parent.status
+    if ledger.has_open_cascades():
+        # Somewhere a cancel is on its way down: it may not have reached this parent yet, but it closes it already.
+        ledger.flush()
+        if ledger.writer.closed_ancestor(parent.id) is not None:
+            return TaskStatus.CANCELLING.value
+    return None
+
+
+def enqueue(ledger: Ledger, tasks: Sequence[NewTask], *, is_batch: bool) -> list[Stored]:
+    """Store submissions, all or none. The results are in the order of the submissions.
+
+    Raises:
+        TaskNotFound, ParentClosed: of any of them; then nothing of any is stored.
+    """
+    ledger.load(task.parent_id for task in tasks if task.parent_id is not None)
+    parents = {parent_id: open_parent(ledger, parent_id) for parent_id in {task.parent_id for task in tasks}}
+    scopes = [_scope(task, parents[task.parent_id]) for task in tasks]
+    last_of = {scope: place for place, scope in enumerate(scopes) if tasks[place].policy != DuplicatePolicy.ALLOW}
+    respawned = _find_respawned(ledger, tasks, scopes, parents)
+    counted = [
+        place
+        for place, scope in enumerate(scopes)
+        if place not in respawned and (tasks[place].policy == DuplicatePolicy.ALLOW or last_of[scope] == place)
+    ]
+    holders, winding = _find_holders(ledger, [scopes[place] for place in counted])
+    results: list[Stored | None] = [None] * len(tasks)
+    for place, stored in respawned.items():
+        results[place] = stored
+    for at, place in enumerate(counted):
+        task = tasks[place]
+        holder = None if task.policy == DuplicatePolicy.ALLOW else holders.get(at)
+        results[place] = _store(
+            ledger, task, parents[task.parent_id], holder, is_held=at in winding and task.policy != DuplicatePolicy.ALLOW
+        )
+    inserted = 0
+    final: list[Stored] = []
+    for place, scope in enumerate(scopes):
+        result = results[place]
+        if result is None:
+            decided = results[last_of[scope]]
+            if decided is None:
+                raise AssertionError("the last entry of a key is always decided")
+            result = Stored(SubmitKind.DUPLICATE, decided.id)
+        inserted += result.kind in (SubmitKind.INSERTED, SubmitKind.SUPERSEDED)
+        ledger.effects.count("submissions", tasks[place].name, result.kind.value)
+        final.append(result)
+    if is_batch and inserted and ledger.is_heard:
+        ledger.effects.events.append(events.BatchSubmitted(at=ledger.now(), inserted=inserted))
+    return final
+
+
+def _scope(task: NewTask, parent: Row | None) -> KeyScope:
+    return (task.name, 0, 0, task.key) if parent is None else (task.name, parent.id, parent.round, task.key)
+
+
+def _find_holders(ledger: Ledger, scopes: Sequence[KeyScope]) -> tuple[dict[int, Row], set[int]]:
+    """The active holders of keys and the places whose key a cancelled task still winds down under."""
+    ledger.flush()
+    found = ledger.writer.find_holders(scopes)
+    ledger.load(found.values())
+    rows = {place: row for place, task_id in found.items() if (row := ledger.row(task_id)) is not None}
+    return rows, set(ledger.writer.find_winding(scopes))
+
+
+def _find_respawned(
+    ledger: Ledger, tasks: Sequence[NewTask], scopes: Sequence[KeyScope], parents: dict[int | None, Row | None]
+) -> dict[int, Stored]:
+    """Submissions that an earlier run of the same spawner has made already: they are that child, whatever the policy.
+
+    So the totals over children are those of an undisturbed run. In a retry a child that failed is spawned anew, and the old
+    one counts no more.
+    """
+    by_spawner: dict[tuple[int, int], list[int]] = {}
+    for place, task in enumerate(tasks):
+        if task.spawner_id is not None and task.spawner_run is not None and task.parent_id is not None:
+            by_spawner.setdefault((task.spawner_id, task.spawner_run), []).append(place)
+    if not by_spawner:
+        return {}
+    ledger.load(spawner_id for spawner_id, _ in by_spawner)
+    found: dict[int, Stored] = {}
+    for (spawner_id, run), places in by_spawner.items():
+        spawner = ledger.row(spawner_id)
+        if spawner is None or run - spawner.round_run <= 1:
+            continue
+        ledger.flush()
+        spawned = ledger.writer.find_spawned(
+            [scopes[place] for place in places], spawner=spawner_id, round_run=spawner.round_run, run=run
+        )
+        for at, children in spawned.items():
+            place = places[at]
+            child_id, status = max(children)
+            if status in FAILED_ENDS and spawner.retries > 0:
+                parent = parents[tasks[place].parent_id]
+                if parent is not None:
+                    _forget_failure(ledger, parent)
+                continue
+            found[place] = Stored(SubmitKind.DUPLICATE, child_id)
+    return found
+
+
+def _forget_failure(ledger: Ledger, parent: Row) -> None:
+    parent.child_failed = max(0, parent.child_failed - 1)
+    parent.child_total -= 1
+    if not parent.child_failed:
+        parent.first_failure = None
+    ledger.changed(parent)
+
+
+def _store(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row | None, *, is_held: bool) -> Stored:
+    priority = task.priority
+    if priority is None:
+        priority = NORMAL if parent is None or parent.is_flow else parent.priority
+    if holder is None:
+        return Stored(SubmitKind.INSERTED, _insert(ledger, task, parent, priority, is_held=is_held))
+    rerun = None if holder.rerun is None else _decode_rerun(holder.rerun)
+    decision = duplicates.decide(
+        holder,
+        task.policy,
+        priority=priority,
+        rerun_priority=None if rerun is None else rerun.priority,
+        is_same_as_rerun=rerun is not None and _is_same(task, rerun),
+    )
+    match decision:
+        case duplicates.Keep(is_rejected):
+            return Stored(SubmitKind.REJECTED if is_rejected else SubmitKind.DUPLICATE, holder.id)
+        case duplicates.Upgrade(more_urgent):
+            holder.priority = more_urgent
+            ledger.changed(holder)
+            ledger.ready(holder)
+            return Stored(SubmitKind.UPGRADED, holder.id)
+        case duplicates.Requeue(rerun_priority):
+            stored = msgspec.structs.replace(task, priority=rerun_priority, parent_id=None, spawner_id=None, spawner_run=None)
+            holder.rerun = _encode(stored).decode()
+            ledger.changed(holder)
+            return Stored(SubmitKind.REQUEUED, holder.id)
+        case duplicates.Replace():
+            return _supersede(ledger, task, parent, holder, priority)
+
+
+def _is_same(task: NewTask, rerun: NewTask) -> bool:
+    bare = msgspec.structs.replace(task, priority=rerun.priority, parent_id=None, spawner_id=None, spawner_run=None)
+    return bare == rerun
+
+
+def _supersede(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row, priority: int) -> Stored:
+    """The holder's end (or its intent) and the new row, in one transaction; the new one waits until the old has wound down."""
+    new_id = ledger.new_id()
+    holder.superseded_by = new_id
+    holder.cancel_requested_at_ms = ledger.now_ms
+    holder.holds_key = 0
+    if parent is not None:
+        # Counted before the old one settles: a parent whose only child is replaced has not lost its last child.
+        _count_new_child(ledger, parent)
+    if holder.executing:
+        ledger.effects.interrupts.append((holder.id, holder.run, "superseded"))
+    settling.close(ledger, holder, "superseded")
+    is_winding = ledger.has_settled(holder.id) is None
+    if is_winding:
+        ledger.tell(events.CancelRequested, holder)
+    ledger.flush()
+    _insert_row(ledger, task, parent, priority, new_id, is_held=is_winding)
+    return Stored(SubmitKind.SUPERSEDED, new_id, replaced=holder.id)
+
+
+def _insert(ledger: Ledger, task: NewTask, parent: Row | None, priority: int, *, is_held: bool) -> int:
+    if parent is not None:
+        _count_new_child(ledger, parent)
+    new_id = ledger.new_id()
+    _insert_row(ledger, task, parent, priority, new_id, is_held=is_held)
+    return new_id
+
+
+def _count_new_child(ledger: Ledger, parent: Row) -> None:
+    parent.child_total += 1
+    parent.child_active += 1
+    if parent.phase == Phase.FINALIZER and not parent.executing and parent.phase_runs == 0:
+        # The finalizer has not started: it waits for this child too.
+        parent.phase, parent.status = Phase.CHILDREN, TaskStatus.WAITING.value
+    ledger.changed(parent)
+    ledger.effects.moved_parents[parent.id] = (parent.child_total - parent.child_active, parent.child_total)
+
+
+def _insert_row(
+    ledger: Ledger, task: NewTask, parent: Row | None, priority: int, new_id: int, *, is_held: bool
+) -> None:
+    is_delayed = task.run_at_ms is not None and task.run_at_ms > ledger.steady_ms
+    is_limited = parent is not None and parent.child_concurrency is not None
+    parent_id, parent_round = (None, 0) if parent is None else (parent.id, parent.round)
+    ledger.insert(
+        (
+            new_id,
+            task.name,
+            task.key,
+            task.label,
+            "pending",
+            1,
+            priority,
+            task.payload,
+            parent_id,
+            parent_round,
+            task.spawner_id,
+            task.spawner_run,
+            task.policy != "allow",
+            is_held,
+            is_limited,
+            is_delayed,
+            task.run_at_ms,
+            task.max_retries,
+            task.fail_fast,
+            task.max_failures,
+            task.child_concurrency,
+            task.options,
+            task.retry_of,
+            0,
+            0,
+            ledger.now_ms,
+        )
+    )
+    if is_delayed and task.run_at_ms is not None:
+        ledger.delayed_until(task.run_at_ms)
+    elif not is_held:
+        ledger.ready_entry(Ready(priority, 1, new_id, 0), parent_id if is_limited else None)
+    if ledger.is_heard:
+        ledger.tell_new(events.Submitted, new_id, task, parent_id, priority)

@@ -1,0 +1,158 @@
+"""Flows: durable parents without a body. Their state changes in the transaction that changes their status, or not at all."""
+
+from typing import Final
+
+import msgspec
+
+from millrace.actors import cancelling, settling
+from millrace.actors.enqueueing import not_found
+from millrace.actors.ledger import Ledger
+from millrace.model import events
+from millrace.model.errors import InternalError, ParentClosed, RevisionConflict, TaskNotFound
+from millrace.model.records import CancelResult
+from millrace.model.rows import NewTask, Phase, Row
+from millrace.model.statuses import DuplicatePolicy, TaskStatus
+
+PREFIX: Final = "flow::"
+
+
+class NewFlow(msgspec.Struct, frozen=True):
+    """A flow to be opened, or found where one of its name and key is active. ``key`` None: always a new one."""
+
+    name: str
+    key: str | None
+    state: str
+    fail_fast: bool
+    child_concurrency: int | None
+
+
+def open_flow(ledger: Ledger, new: NewFlow) -> int:
+    """The id of the active flow of that name and key, else of a new one."""
+    if new.key is not None:
+        ledger.flush()
+        found = ledger.writer.find_holders([(new.name, 0, 0, new.key)])
+        if found:
+            return found[0]
+    flow_id = ledger.new_id()
+    key = new.key if new.key is not None else str(flow_id)
+    ledger.insert(
+        (
+            flow_id,
+            new.name,
+            key,
+            key,
+            TaskStatus.WAITING.value,
+            int(Phase.CHILDREN),
+            128,
+            None,
+            None,
+            0,
+            None,
+            None,
+            1,
+            0,
+            0,
+            0,
+            None,
+            0,
+            new.fail_fast,
+            None,
+            new.child_concurrency,
+            None,
+            None,
+            1,
+            1,
+            ledger.now_ms,
+        )
+    )
+    ledger.write_inserts()
+    ledger.writer.insert_flow(flow_id, new.state)
+    if ledger.is_heard:
+        task = NewTask(new.name, key, key, 128, "null", 0, DuplicatePolicy.SKIP.value)
+        ledger.tell_new(events.Submitted, flow_id, task, None, 128)
+    return flow_id
+
+
+def update(ledger: Ledger, flow_id: int, state: str, expected: int | None) -> int:
+    """Replace the state; the new revision.
+
+    Raises:
+        ParentClosed: the flow has settled. TaskNotFound: it is no flow. RevisionConflict: another writer was first.
+    """
+    _open_row(ledger, flow_id)
+    revision = _revision(ledger, flow_id)
+    if expected is not None and expected != revision:
+        raise RevisionConflict(expected, revision)
+    ledger.writer.update_flow(flow_id, state)
+    return revision + 1
+
+
+def finish(ledger: Ledger, flow_id: int, memo: str | None, state: str | None) -> None:
+    """No more children: the flow completes once those under way have settled. Repeated, it does nothing.
+
+    Raises:
+        ParentClosed: a cancel or a failure came before.
+    """
+    row = ledger.row(flow_id)
+    if row is None and _settled_status(ledger, flow_id) == TaskStatus.COMPLETED:
+        return
+    row = _open_row(ledger, flow_id)
+    if row.closing is not None:
+        raise ParentClosed(flow_id, TaskStatus(row.status))
+    if not row.flow_open:
+        return
+    row.flow_open = 0
+    row.memo = memo
+    ledger.changed(row)
+    ledger.writer.update_flow(flow_id, state)
+    settling.advance(ledger, [row])
+
+
+def fail(ledger: Ledger, flow_id: int, error: str, state: str | None) -> None:
+    """Cancel the children, then end FAILED with this error.
+
+    Raises:
+        ParentClosed: the flow's end was decided before.
+    """
+    row = _open_row(ledger, flow_id)
+    if row.closing is not None:
+        raise ParentClosed(flow_id, TaskStatus(row.status))
+    row.error = error
+    ledger.writer.update_flow(flow_id, state)
+    settling.close(ledger, row, TaskStatus.FAILED.value)
+    cancelling.cascade(ledger, [flow_id])
+
+
+def cancel(ledger: Ledger, flow_id: int, state: str | None) -> CancelResult:
+    """Record the cancel and, with it, the state: whatever the revision is, and also while children wind down already."""
+    row = ledger.row(flow_id)
+    if row is not None:
+        if not row.is_flow:
+            raise TaskNotFound(flow_id)
+        ledger.writer.update_flow(flow_id, state)
+    elif _settled_status(ledger, flow_id) is None:
+        raise not_found(ledger, flow_id)
+    return cancelling.cancel(ledger, flow_id)
+
+
+def _open_row(ledger: Ledger, flow_id: int) -> Row:
+    row = ledger.row(flow_id)
+    if row is not None and row.is_flow:
+        return row
+    status = None if row is not None else _settled_status(ledger, flow_id)
+    if status is not None:
+        raise ParentClosed(flow_id, TaskStatus(status))
+    raise TaskNotFound(flow_id)
+
+
+def _settled_status(ledger: Ledger, flow_id: int) -> str | None:
+    if ledger.writer.load_flow(flow_id) is None:
+        return None
+    return ledger.has_settled(flow_id) or ledger.writer.load_settled([flow_id]).get(flow_id)
+
+
+def _revision(ledger: Ledger, flow_id: int) -> int:
+    found = ledger.writer.load_flow(flow_id)
+    if found is None:
+        raise InternalError(f"flow {flow_id} has a row in the queue and none for its state")
+    return found[1]

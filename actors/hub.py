@@ -1,0 +1,99 @@
+"""Who listens: subscriptions to events, fed after each commit. A slow reader delays nobody and is told what it missed."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from millrace.model.events import Event
+
+
+class Feed:
+    """The bounded queue of one subscription.
+
+    Args:
+        accepts: which events it wants.
+        maxsize: events kept; beyond, the oldest go, and are counted in ``missed``.
+    """
+
+    def __init__(self, accepts: Callable[[Event], bool], maxsize: int) -> None:
+        self._accepts = accepts
+        self._maxsize = maxsize
+        self._events: deque[Event] = deque()
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self.missed = 0
+
+    def put(self, events: Sequence[Event]) -> int:
+        """Add those it accepts; how many older ones went for them."""
+        wanted = [event for event in events if self._accepts(event)]
+        if not wanted:
+            return 0
+        with self._changed:
+            if self._is_closed:
+                return 0
+            self._events.extend(wanted)
+            dropped = max(0, len(self._events) - self._maxsize)
+            for _ in range(dropped):
+                self._events.popleft()
+            self.missed += dropped
+            self._changed.notify()
+        return dropped
+
+    def get(self, timeout_s: float | None) -> Event | None:
+        """The oldest; None on time-out, or where the feed is closed and read out."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._events or self._is_closed, timeout_s)
+            return self._events.popleft() if self._events else None
+
+    @property
+    def is_over(self) -> bool:
+        """Closed and read out."""
+        return self._is_closed and not self._events
+
+    def close(self) -> None:
+        """No more events come; those that are there can still be read."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+
+class Hub:
+    """All feeds of a scheduler. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._feeds: tuple[Feed, ...] = ()
+        self.dropped = 0
+        """Events that slow readers lost."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens: without, no event is made."""
+        return bool(self._feeds)
+
+    def add(self, feed: Feed) -> None:
+        """From now on the feed hears of every commit."""
+        with self._lock:
+            self._feeds = (*self._feeds, feed)
+
+    def remove(self, feed: Feed) -> None:
+        """The feed hears of nothing more."""
+        with self._lock:
+            self._feeds = tuple(other for other in self._feeds if other is not feed)
+        feed.close()
+
+    def publish(self, events: Iterable[Event]) -> None:
+        """Tell everybody, in this order."""
+        told = tuple(events)
+        for feed in self._feeds:
+            dropped = feed.put(told)
+            if dropped:
+                with self._lock:
+                    self.dropped += dropped
+
+    def close(self) -> None:
+        """Close all feeds, after the last event."""
+        with self._lock:
+            feeds, self._feeds = self._feeds, ()
+        for feed in feeds:
+            feed.close()

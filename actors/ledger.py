@@ -1,0 +1,227 @@
+"""The unit of work of one transaction: rows are loaded once, changed in memory by the rules, and written back in bulk.
+
+Nothing here decides. Each public method states a fact about rows (this one is ready, that one has settled), keeps the
+effects that follow from it, and ``flush`` brings the store to what memory says, in a handful of statements however many
+rows are touched. Dropped without ``flush``, nothing has happened.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from millrace.actors.effects import Effects
+from millrace.model import events
+from millrace.model.catalog import Catalog
+from millrace.model.durations import ms_to_datetime
+from millrace.model.priority import Priority
+from millrace.model.rows import NewTask, Ready, Row
+from millrace.store.writer import Writer
+
+MAX_ROWS: Final = 1000
+"""Rows that one transaction cancels at most; the rest follows in further ones."""
+
+
+class Ledger:
+    """Rows and effects of one transaction.
+
+    Args:
+        writer: with the transaction open.
+        catalog: the tasks this program knows.
+        now_ms: the wall clock's time of this transaction, for records.
+        steady_ms: the same by the clock that nobody sets, for delays: equal unless the wall clock was set meanwhile.
+        is_heard: whether anybody subscribes to events; without, none are made.
+        open_cascades: parents whose cancel is on its way down, from earlier transactions.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        catalog: Catalog,
+        now_ms: int,
+        steady_ms: int,
+        *,
+        is_heard: bool,
+        open_cascades: Collection[int] = (),
+    ) -> None:
+        self.writer = writer
+        self.catalog = catalog
+        self.now_ms = now_ms
+        self.steady_ms = steady_ms
+        self.is_heard = is_heard
+        self._open_cascades = open_cascades
+        self.effects = Effects()
+        self._rows: dict[int, Row] = {}
+        self._dirty: dict[int, Row] = {}
+        self._settled: dict[int, tuple[Any, ...]] = {}
+        self._settled_before: dict[int, str] = {}
+        self._inserts: list[tuple[Any, ...]] = []
+        self._rounds: list[tuple[Any, ...]] = []
+        self._ended_flows: list[int] = []
+        self._next_id: int | None = None
+        self._submitted = 0
+
+    # Rows
+
+    def load(self, ids: Iterable[int]) -> None:
+        """Fetch rows that are not here yet, in one statement."""
+        missing = [task_id for task_id in dict.fromkeys(ids) if task_id not in self._rows and task_id not in self._settled]
+        if missing:
+            self.write_inserts()
+            for row in self.writer.load_rows(missing):
+                self._rows[row.id] = row
+
+    def row(self, task_id: int) -> Row | None:
+        """The active row, or None where it has settled or never was."""
+        row = self._rows.get(task_id)
+        if row is None and task_id not in self._settled:
+            self.load([task_id])
+            row = self._rows.get(task_id)
+        return row
+
+    def changed(self, row: Row) -> None:
+        """The row is to be written back."""
+        self._dirty[row.id] = row
+
+    def new_id(self) -> int:
+        """The next id. Ids ascend in commit order: they are taken inside the transaction."""
+        if self._next_id is None:
+            self._next_id = self.writer.next_id()
+        task_id = self._next_id
+        self._next_id += 1
+        self._submitted += 1
+        return task_id
+
+    def insert(self, values: tuple[Any, ...]) -> None:
+        """A new row, in the order of the statement's columns."""
+        self._inserts.append(values)
+
+    def write_inserts(self) -> None:
+        """Write the new rows now, where a later statement has to find them."""
+        if self._inserts:
+            self.writer.insert_tasks(self._inserts)
+            self._inserts = []
+
+    def begin_round(self, values: tuple[Any, ...]) -> None:
+        """A rerun takes the place of what the row was submitted with."""
+        self._rounds.append(values)
+
+    def settled_now(self, row: Row, status: str) -> None:
+        """The row leaves the queue for the history."""
+        del self._rows[row.id]
+        self._dirty.pop(row.id, None)
+        if row.is_flow:
+            self._ended_flows.append(row.id)
+        is_well = status == "completed"
+        self._settled[row.id] = (
+            row.id,
+            status,
+            row.memo if is_well else None,
+            None if is_well else row.error,
+            None if is_well else row.traceback,
+            row.duration_s,
+            row.superseded_by,
+            row.progress,
+            row.retries,
+            row.run_at_ms,
+            row.started_at_ms,
+            row.cancel_requested_at_ms,
+            row.priority,
+            row.run,
+            row.round,
+        )
+        self.effects.settled.append((row.id, status))
+        self.effects.count("tasks_finished", row.name, status)
+
+    def has_settled(self, task_id: int) -> str | None:
+        """The terminal status that this transaction gave the task."""
+        entry = self._settled.get(task_id)
+        return self._settled_before.get(task_id) if entry is None else str(entry[1])
+
+    def has_open_cascades(self) -> bool:
+        """Whether some cancel may not have reached all that it closes."""
+        return bool(self._open_cascades or self.effects.cascades)
+
+    def now(self) -> datetime:
+        """The time of this transaction, as events carry it."""
+        return ms_to_datetime(self.now_ms)
+
+    def flush(self) -> None:
+        """Write everything; afterwards the store and memory agree."""
+        self.write_inserts()
+        if self._dirty:
+            self.writer.update_rows(list(self._dirty.values()))
+            self._dirty = {}
+        if self._rounds:
+            self.writer.begin_rounds(self._rounds)
+            self._rounds = []
+        if self._settled:
+            self.writer.settle(list(self._settled.values()), self.now_ms)
+            self._settled_before |= {task_id: entry[1] for task_id, entry in self._settled.items()}
+            self._settled = {}
+        for flow_id in self._ended_flows:
+            self.writer.update_flow(flow_id, None)
+        self._ended_flows = []
+        if self._submitted:
+            self.writer.add_meta("submitted", self._submitted)
+            self._submitted = 0
+
+    # What others hear after the commit
+
+    def ready(self, row: Row) -> None:
+        """The task can start: its dispatcher or its parent's supervisor hears of it."""
+        if row.is_ready:
+            self.ready_entry(Ready(row.priority, row.phase, row.id, row.crashes), row.parent_id if row.limited else None)
+
+    def ready_entry(self, entry: Ready, bounded_parent: int | None) -> None:
+        """The same for a row that is only being inserted."""
+        if bounded_parent is None:
+            self.effects.ready.append(entry)
+        else:
+            self.effects.offers.setdefault(bounded_parent, []).append(entry)
+
+    def run_ended(self, row: Row) -> None:
+        """A run of the task is over: a bounded parent has room for another child."""
+        if row.limited and row.parent_id is not None:
+            self.effects.slots_left.setdefault(row.parent_id, []).append(row.id)
+
+    def delayed_until(self, due_ms: int) -> None:
+        """A task was stored that is due later."""
+        if self.effects.next_due_ms is None or due_ms < self.effects.next_due_ms:
+            self.effects.next_due_ms = due_ms
+
+    def tell(self, kind: type[events.TaskEvent], row: Row, **fields: Any) -> None:
+        """An event of a task, where anybody listens."""
+        if self.is_heard:
+            self.effects.events.append(
+                kind(
+                    at=ms_to_datetime(self.now_ms),
+                    task_id=row.id,
+                    task_name=row.name,
+                    key=row.key,
+                    label=row.label,
+                    parent_id=row.parent_id,
+                    group=None,
+                    tags={},
+                    priority=Priority(row.priority),
+                    effective_priority=Priority(row.priority),
+                    **fields,
+                )
+            )
+
+    def tell_new(self, kind: type[events.TaskEvent], task_id: int, task: NewTask, parent_id: int | None, priority: int) -> None:
+        """An event of a task that is only being inserted."""
+        if self.is_heard:
+            self.effects.events.append(
+                kind(
+                    at=self.now(),
+                    task_id=task_id,
+                    task_name=task.name,
+                    key=task.key,
+                    label=task.label,
+                    parent_id=parent_id,
+                    group=None,
+                    tags={},
+                    priority=Priority(priority),
+                    effective_priority=Priority(priority),
+                )
+            )

@@ -1,0 +1,114 @@
+"""How actors are reached: mailboxes that outlive the actors behind them, and replies that a caller waits for.
+
+A mailbox is a stable name. When its actor dies and is replaced, what had not been taken out is still in it, and the
+sender notices nothing. Pykka's own references die with the actor, so they are not handed out.
+"""
+
+import queue
+import threading
+from typing import Generic, Protocol, TypeVar, cast
+
+from pykka._envelope import Envelope
+
+T = TypeVar("T")
+M_contra = TypeVar("M_contra", contravariant=True)
+
+
+class Tells(Protocol[M_contra]):
+    """Somebody who can be told something."""
+
+    def tell(self, message: M_contra) -> None:
+        """Put a message in; never blocks, from any thread."""
+        ...
+
+
+class Inbox:
+    """The queue of one mailbox: C-implemented, unbounded, taken out in batches. Has what pykka expects of an inbox."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Envelope[object]] = queue.SimpleQueue()
+
+    def put(self, envelope: Envelope[object], /) -> None:
+        """Add one; from any thread."""
+        self._queue.put(envelope)
+
+    def get(self) -> Envelope[object]:
+        """Take one, waiting for it."""
+        return self._queue.get()
+
+    def take(self, timeout_s: float | None, limit: int) -> list[Envelope[object]]:
+        """All that is there, up to ``limit``, waiting for the first for ``timeout_s`` (None: for ever)."""
+        try:
+            batch = [self._queue.get(timeout=timeout_s)]
+        except queue.Empty:
+            return []
+        for _ in range(min(self._queue.qsize(), limit - 1)):
+            try:
+                batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        return batch
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._queue.empty()
+
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
+
+class Mailbox(Generic[T]):
+    """A stable address of an actor, typed by what the actor understands."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.inbox = Inbox()
+
+    def tell(self, message: T) -> None:
+        """Put a message in; never blocks, from any thread."""
+        self.inbox.put(Envelope(cast("object", message)))
+
+
+class Reply(Generic[T]):
+    """One answer to one caller. A raw lock is the event: a tenth of the cost of a condition.
+
+    The first answer counts; later ones are ignored, so whoever clears up after a failure may answer without asking.
+    """
+
+    __slots__ = ("_error", "_gate", "_is_set", "_value")
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._is_set = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the answer is there."""
+        return self._is_set
+
+    def set(self, value: T) -> None:
+        """Answer."""
+        if not self._is_set:
+            self._is_set = True
+            self._value = value
+            self._gate.release()
+
+    def fail(self, error: BaseException) -> None:
+        """Answer with an error, which the caller raises."""
+        if not self._is_set:
+            self._is_set = True
+            self._error = error
+            self._gate.release()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the answer; False where it did not come in time. One thread waits."""
+        return self._gate.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+
+    def result(self) -> T:
+        """The answer, once it is there."""
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._value)

@@ -1,0 +1,493 @@
+"""The persistence actor: the one writer of the store.
+
+Owns: the writing connection, and who waits for a task's end.
+Talks to: whoever asked (after COMMIT), the dispatcher, the supervisors, the clock, the executors, the subscribers.
+Never: runs user code; what a request means is decided by the modules it calls, in the transaction it opens for them.
+Group commit: one turn takes all that waits in the inbox into one transaction, and answers after COMMIT. Requests are decided
+whole before anything of them is written, so one that is refused leaves nothing and disturbs no other; where the unexpected
+happens the transaction is rolled back and its requests are tried one by one, which isolates the one that is to blame.
+Order in a turn: ends of runs, then submits, then the rest, then claims and pages. Nobody can tell the difference: what waits in
+one inbox together was sent by different threads, or without waiting for an answer.
+Dies: what was not committed is answered with an error or tried again; the successor opens a new connection.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from millrace.actors import cancelling, controls, recovering, settling
+from millrace.actors.actor import Actor, Loop, Watcher
+from millrace.actors.clock import NextDue
+from millrace.actors.delivery import Delivery
+from millrace.actors.dispatcher import HooksDue, PageLoaded, RunsEnded
+from millrace.actors.effects import Effects
+from millrace.actors.enqueueing import enqueue
+from millrace.actors.ledger import Ledger
+from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.requests import (
+    AskAncestors,
+    Cancel,
+    CancelFlow,
+    Cascade,
+    ClaimHooks,
+    ClaimTasks,
+    EndFlow,
+    FindHooks,
+    FindOffers,
+    Flush,
+    OpenFlow,
+    PromoteDue,
+    PutBack,
+    Reconcile,
+    Recover,
+    Refill,
+    Repeat,
+    Request,
+    Submit,
+    Unwatch,
+    UpdateFlow,
+    Watch,
+    WriteProgress,
+)
+from millrace.actors.times import Times
+from millrace.model.catalog import Catalog
+from millrace.model.errors import InternalError, MillraceError, StoreCorrupt, StoreError, StoreMoved
+from millrace.model.outcomes import RunOutcome
+from millrace.store.session import Session
+
+log = logging.getLogger("millrace.persistence")
+
+SYNC_EVERY_S: Final = 1.0
+"""What nobody waited for is synced at least this often."""
+RETRY_AFTER_S: Final = 0.5
+"""Pause before what the store could not take is tried again."""
+DUE_STEP: Final = 1000
+
+_ANSWERED = (Cancel, Repeat, OpenFlow, UpdateFlow, EndFlow, CancelFlow)
+_KEPT = (RunOutcome, ClaimTasks, ClaimHooks, PutBack, Cascade, PromoteDue, FindOffers, FindHooks, Refill, Reconcile)
+"""Requests that nobody can repeat: where the store cannot take them, they are kept and tried again."""
+
+
+class Persistence(Actor):
+    """See the module.
+
+    Args:
+        open_session: opens the store, in the actor's thread.
+        catalog: the tasks of this program.
+        times: the clocks.
+        delivery: takes the effects of a commit to whom they concern.
+        syncs_answers: whether a commit that answers somebody is synced before the answer (durability "power").
+        on_fatal: told of an error after which the store must not be written any more.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox[Request],
+        loop: Loop,
+        watcher: Watcher,
+        *,
+        open_session: Callable[[], Session],
+        catalog: Catalog,
+        times: Times,
+        delivery: Delivery,
+        syncs_answers: bool,
+        on_fatal: Callable[[StoreError], None],
+    ) -> None:
+        super().__init__(mailbox, loop, watcher)
+        self._open_session = open_session
+        self._catalog = catalog
+        self._times = times
+        self._delivery = delivery
+        self._syncs_answers = syncs_answers
+        self._on_fatal = on_fatal
+        self._store: Session | None = None
+        self._kept: list[Request] = []
+        self._retry_at: float | None = None
+        self._unsynced_since: float | None = None
+        self._open_cascades: set[int] = set()
+        self._fatal: StoreError | None = None
+
+    def on_start(self) -> None:
+        """Open the store."""
+        self._store = self._open_session()
+
+    def on_stop(self) -> None:
+        """Close it, with all that is committed copied into the file."""
+        if self._store is not None:
+            self._store.close()
+
+    def receive(self, messages: Sequence[Request]) -> None:
+        """One group: one transaction, then the answers."""
+        requests = [*self._kept, *messages]
+        self._kept = []
+        self._retry_at = None
+        if self._fatal is not None:
+            self._refuse(requests, self._fatal)
+            return
+        try:
+            self._transact(requests)
+        except StoreError as error:
+            self._on_store_error(requests, error)
+        except Exception as error:
+            self._on_bug(requests, error)
+
+    def fail_message(self, message: Request, error: BaseException) -> None:
+        """Answer who waits; keep what nobody can repeat for the successor."""
+        reply = getattr(message, "reply", None)
+        if isinstance(reply, Reply):
+            bug = InternalError(f"the persistence actor failed: {error!r}; please report it")
+            bug.__cause__ = error
+            reply.fail(bug)
+
+    def wake_in(self) -> float | None:
+        """Until something has to be tried again or synced."""
+        now = self._times.monotonic()
+        waits = []
+        if self._retry_at is not None:
+            waits.append(self._retry_at - now)
+        if self._unsynced_since is not None:
+            waits.append(self._unsynced_since + SYNC_EVERY_S - now)
+        return max(0.0, min(waits)) if waits else None
+
+    def wake(self) -> None:
+        """Try again, or sync what nobody has waited for."""
+        if self._retry_at is not None and self._retry_at <= self._times.monotonic():
+            self.receive([])
+        elif self._unsynced_since is not None and self._fatal is None:
+            try:
+                self._sync()
+            except StoreError as error:
+                self._on_store_error([], error)
+
+    # One transaction
+
+    def _transact(self, requests: Sequence[Request]) -> None:
+        store = self._opened()
+        is_synced = self._must_sync(requests)
+        with store.translated():
+            store.writer.set_sync(is_synced)
+            store.writer.begin()
+            try:
+                ledger = Ledger(
+                    store.writer,
+                    self._catalog,
+                    self._times.wall_ms(),
+                    self._times.steady_ms(),
+                    is_heard=self._delivery.is_heard,
+                    open_cascades=self._open_cascades,
+                )
+                self._decide(ledger, requests)
+                ledger.flush()
+                self._load_continued(ledger)
+                cascades = [
+                    parent_id
+                    for parent_id in dict.fromkeys(ledger.effects.cascades)
+                    if (row := ledger.row(parent_id)) is not None and row.cascade
+                ]
+                store.commit()
+            except BaseException:
+                store.writer.rollback()
+                raise
+            self._note_commit(is_synced=is_synced)
+            if not is_synced and self._syncs_answers and self._delivery.is_awaited(ledger.effects.settled):
+                self._sync()
+        self._open_cascades = set(cascades)
+        ledger.effects.cascades = cascades
+        self._delivery.deliver(ledger.effects)
+        with store.translated():
+            store.after_commit()
+
+    def _decide(self, ledger: Ledger, requests: Sequence[Request]) -> None:
+        outcomes = [request for request in requests if isinstance(request, RunOutcome)]
+        if outcomes:
+            self._end_runs(ledger, outcomes)
+            ledger.flush()
+        submits = [request for request in requests if isinstance(request, Submit)]
+        if submits:
+            self._submit(ledger, submits)
+        for request in requests:
+            if not isinstance(request, (RunOutcome, Submit, ClaimTasks, Refill)):
+                ledger.flush()
+                self._control(ledger, request)
+        ledger.flush()
+        for request in requests:
+            if isinstance(request, ClaimTasks):
+                self._claim(ledger, request)
+        for request in requests:
+            if isinstance(request, Refill):
+                page = tuple(ledger.writer.select_ready(request.after, request.limit))
+                self._delivery.page(ledger.effects, PageLoaded(page, request.after, request.limit))
+
+    def _must_sync(self, requests: Sequence[Request]) -> bool:
+        if self._unsynced_since is not None and self._times.monotonic() - self._unsynced_since >= SYNC_EVERY_S:
+            return True
+        if any(isinstance(request, Flush) for request in requests):
+            return True
+        return self._syncs_answers and any(isinstance(request, (Submit, *_ANSWERED)) for request in requests)
+
+    def _note_commit(self, *, is_synced: bool) -> None:
+        if is_synced:
+            self._unsynced_since = None
+        elif self._unsynced_since is None:
+            self._unsynced_since = self._times.monotonic()
+
+    def _sync(self) -> None:
+        """Sync all commits so far: a commit of its own, as only a commit that writes is synced."""
+        store = self._opened()
+        with store.translated():
+            store.writer.set_sync(True)
+            store.writer.begin()
+            try:
+                store.writer.add_meta("submitted", 0)
+                store.commit()
+            except BaseException:
+                store.writer.rollback()
+                raise
+        self._unsynced_since = None
+
+    # Requests
+
+    def _end_runs(self, ledger: Ledger, outcomes: Sequence[RunOutcome]) -> None:
+        late = settling.apply_outcomes(ledger, outcomes)
+        for outcome in late:
+            ledger.effects.count("late_outcomes", outcome.name)
+        going_on = set(ledger.effects.continues)
+        ended = tuple(
+            (outcome.task_id, outcome.duration_s)
+            for outcome in outcomes
+            if outcome.task_id not in going_on and not outcome.abandoned
+        )
+        if ended:
+            # Slots are free before the commit: only the executor's threads are meant, and those are.
+            self._delivery.slots_free(RunsEnded(ended))
+
+    def _submit(self, ledger: Ledger, submits: Sequence[Submit]) -> None:
+        """Submits that do not meet on a key are stored together; the others one after the other."""
+        left = list(submits)
+        while left:
+            together: list[Submit] = []
+            later: list[Submit] = []
+            taken: set[tuple[str, int | None, str]] = set()
+            for request in left:
+                keys = {(task.name, task.parent_id, task.key) for task in request.tasks}
+                if taken.isdisjoint(keys):
+                    taken |= keys
+                    together.append(request)
+                else:
+                    later.append(request)
+            self._submit_together(ledger, together)
+            left = later
+
+    def _submit_together(self, ledger: Ledger, submits: Sequence[Submit]) -> None:
+        singles = [request for request in submits if not request.is_batch]
+        if len(singles) > 1:
+            tasks = [task for request in singles for task in request.tasks]
+            try:
+                stored = enqueue(ledger, tasks, is_batch=False)
+            except MillraceError:
+                for request in singles:
+                    self._submit_one(ledger, request)
+            else:
+                at = 0
+                for request in singles:
+                    part = stored[at : at + len(request.tasks)]
+                    at += len(request.tasks)
+                    _answer(ledger.effects, request.reply, part)
+        else:
+            for request in singles:
+                self._submit_one(ledger, request)
+        for request in submits:
+            if request.is_batch:
+                self._submit_one(ledger, request)
+
+    def _submit_one(self, ledger: Ledger, request: Submit) -> None:
+        try:
+            stored = enqueue(ledger, request.tasks, is_batch=request.is_batch)
+        except MillraceError as error:
+            _refuse(ledger.effects, request.reply, error)
+        else:
+            _answer(ledger.effects, request.reply, stored)
+
+    def _control(self, ledger: Ledger, request: Request) -> None:
+        match request:
+            case Watch(task_id, reply):
+                self._watch(ledger, task_id, reply)
+            case Unwatch(task_id, reply):
+                self._delivery.unwatch(task_id, reply)
+            case AskAncestors(task_id, reply):
+                _answer(ledger.effects, reply, ledger.writer.ancestors(task_id))
+            case Recover(max_crashes, reply):
+                self._recover(ledger, max_crashes, reply)
+            case Flush(reply):
+                _answer(ledger.effects, reply, None)
+            case ClaimHooks(ids):
+                claims = ledger.writer.claim_hooks(ids)
+                ledger.effects.claims += claims
+                self._delivery.hooks_lost(ledger.effects, set(ids) - {claim.id for claim in claims})
+            case PutBack(runs):
+                settling.withdraw(ledger, runs)
+            case FindHooks(after, limit):
+                due = ledger.writer.select_hooks(after, limit)
+                self._delivery.hooks(ledger.effects, HooksDue(tuple(due), is_page=True, is_last=len(due) < limit))
+            case FindOffers(parent_id, known, limit):
+                self._find_offers(ledger, parent_id, known, limit)
+            case Cascade(parents):
+                ledger.effects.cascades.extend(cancelling.cascade(ledger, list(parents)))
+            case PromoteDue():
+                self._promote(ledger)
+            case WriteProgress(entries):
+                ledger.writer.write_progress(entries)
+            case Reconcile():
+                settling.withdraw(ledger, self._delivery.unknown_runs(ledger))
+            case Cancel() | Repeat() | OpenFlow() | UpdateFlow() | EndFlow() | CancelFlow():
+                try:
+                    answer: Any = controls.carry_out(ledger, request)
+                except MillraceError as error:
+                    _refuse(ledger.effects, request.reply, error)
+                else:
+                    _answer(ledger.effects, request.reply, answer)
+            case RunOutcome() | Submit() | ClaimTasks() | Refill():
+                raise AssertionError("handled in its own step of the turn")
+            case _:
+                log.error("an unknown request was dropped: %r", request)
+
+    def _claim(self, ledger: Ledger, request: ClaimTasks) -> None:
+        claims = ledger.writer.claim(request.ids, ledger.now_ms)
+        ledger.effects.claims += claims
+        if len(claims) < len(request.ids):
+            self._delivery.claims_lost(ledger.effects, set(request.ids) - {claim.id for claim in claims})
+
+    def _load_continued(self, ledger: Ledger) -> None:
+        if ledger.effects.continues:
+            ledger.effects.claims += ledger.writer.load_claimed(ledger.effects.continues)
+
+    def _find_offers(self, ledger: Ledger, parent_id: int, known: Iterable[int], limit: int) -> None:
+        parent = ledger.row(parent_id)
+        if parent is None or parent.child_concurrency is None:
+            self._delivery.offers(ledger.effects, parent_id, (), limit, None, ())
+            return
+        ledger.flush()
+        tasks = ledger.writer.select_offers(parent_id, known, max(limit, parent.child_concurrency))
+        executing = ledger.writer.select_executing_children(parent_id)
+        self._delivery.offers(ledger.effects, parent_id, tuple(tasks), limit, parent.child_concurrency, tuple(executing))
+
+    def _promote(self, ledger: Ledger) -> None:
+        ids = ledger.writer.promote_due(ledger.steady_ms, DUE_STEP)
+        ledger.load(ids)
+        for task_id in ids:
+            row = ledger.row(task_id)
+            if row is not None:
+                row.delayed = 0
+                ledger.ready(row)
+        self._delivery.next_due(ledger.effects, NextDue(ledger.writer.next_due(), is_exact=True))
+
+    def _watch(self, ledger: Ledger, task_id: int, reply: Reply[str]) -> None:
+        status = ledger.has_settled(task_id) or ledger.writer.load_settled([task_id]).get(task_id)
+        if status is not None:
+            _answer(ledger.effects, reply, status)
+        elif ledger.row(task_id) is not None:
+            ledger.effects.answers.append(lambda: self._delivery.watch(task_id, reply))
+        else:
+            _refuse(ledger.effects, reply, controls.not_found(ledger, task_id))
+
+    # Recovery
+
+    def _recover(self, ledger: Ledger, max_crashes: int, reply: Reply[None]) -> None:
+        """One step: the first takes up the runs; further ones, a transaction each, park and unpark a page of tasks."""
+        ledger.writer.add_meta("epoch", 1)
+        recovering.recover_runs(ledger, max_crashes=max_crashes)
+        recovering.resume_cascades(ledger)
+        ledger.effects.answers.append(lambda: self._go_on_recovering(reply))
+
+    def _go_on_recovering(self, reply: Reply[None]) -> None:
+        try:
+            while self._step(recovering.park_unknown):
+                pass
+            after: int | None = 0
+            while after is not None:
+                page = after
+                after = self._step(lambda ledger: recovering.unpark_known(ledger, page))
+        except StoreError as error:
+            reply.fail(error)
+        else:
+            reply.set(None)
+
+    def _step(self, work: Callable[[Ledger], Any]) -> Any:
+        """A transaction of its own."""
+        store = self._opened()
+        with store.translated():
+            store.writer.set_sync(False)
+            store.writer.begin()
+            try:
+                ledger = Ledger(
+                    store.writer,
+                    self._catalog,
+                    self._times.wall_ms(),
+                    self._times.steady_ms(),
+                    is_heard=self._delivery.is_heard,
+                )
+                result = work(ledger)
+                ledger.flush()
+                store.commit()
+            except BaseException:
+                store.writer.rollback()
+                raise
+        self._note_commit(is_synced=False)
+        self._delivery.deliver(ledger.effects)
+        return result
+
+    # Trouble
+
+    def _on_store_error(self, requests: Sequence[Request], error: StoreError) -> None:
+        """Callers hear of it; what nobody can repeat is kept. After a corrupt or moved store nothing is written any more."""
+        log.error("the store could not be written: %s", error)
+        self._delivery.count("store_errors", type(error).__name__)
+        if isinstance(error, (StoreCorrupt, StoreMoved)):
+            self._fatal = error
+            self._on_fatal(error)
+            self._refuse(requests, error)
+            return
+        for request in requests:
+            reply = getattr(request, "reply", None)
+            if isinstance(reply, Reply):
+                reply.fail(error)
+        self._kept = [request for request in requests if isinstance(request, _KEPT)]
+        self._retry_at = self._times.monotonic() + RETRY_AFTER_S
+        self._opened().after_error(error)
+
+    def _on_bug(self, requests: Sequence[Request], error: Exception) -> None:
+        """Something unexpected: the group is taken apart, so that only the request that is to blame fails."""
+        if len(requests) > 1:
+            log.exception("a group of %d requests failed; trying them one by one", len(requests))
+            for request in requests:
+                try:
+                    self._transact([request])
+                except StoreError as store_error:
+                    self._on_store_error([request], store_error)
+                except Exception as single_error:
+                    self._on_bug([request], single_error)
+            return
+        self._delivery.count("internal_errors", type(error).__name__)
+        for request in requests:
+            log.error("request failed: %r", request, exc_info=error)
+            self.fail_message(request, error)
+
+    def _refuse(self, requests: Sequence[Request], error: StoreError) -> None:
+        for request in requests:
+            reply = getattr(request, "reply", None)
+            if isinstance(reply, Reply):
+                reply.fail(error)
+
+    def _opened(self) -> Session:
+        if self._store is None:
+            raise InternalError("the persistence actor has no store; please report it")
+        return self._store
+
+
+def _answer(effects: Effects, reply: Reply[Any], value: object) -> None:
+    effects.answers.append(lambda: reply.set(value))
+
+
+def _refuse(effects: Effects, reply: Reply[Any], error: MillraceError) -> None:
+    effects.answers.append(lambda: reply.fail(error))
+

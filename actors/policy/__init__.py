@@ -1,0 +1,10 @@
+"""The rules that the actors decide by: pure functions of a row, a message and the time. No thread, no IO, no clock.
+
+| module | decides |
+|---|---|
+| ``ends`` | what the end of a run means, and what a task does next when nothing of it executes |
+| ``duplicates`` | what a submission does to the holder of its key |
+| ``admission`` | which ready task starts next, and how many starts are claimed ahead |
+| ``window`` | which part of the ready queue is held in memory |
+| ``intensity`` | when failing actors stop the scheduler |
+"""

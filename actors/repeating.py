@@ -1,0 +1,53 @@
+"""Repeating by hand what ended badly: a new task with all that the old submission had."""
+
+from typing import Final
+
+from millrace.actors.enqueueing import Stored, closed_status, enqueue, not_found
+from millrace.actors.ledger import Ledger
+from millrace.model.errors import InvalidTask
+from millrace.model.rows import NewTask
+from millrace.model.statuses import SubmitKind, TaskStatus
+
+REPEATABLE: Final = frozenset({"failed", "dead_letter", "expired", "dependency_failed", "cancelled"})
+
+
+def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
+    """Insert the repetition; the old row stays as it is. DUPLICATE where an active task holds the key.
+
+    Raises:
+        TaskNotFound: no such task, or it is pruned.
+        InvalidTask: it has not ended, or not in a way that is repeated.
+    """
+    ledger.flush()
+    old = ledger.writer.load_for_retry(task_id)
+    allowed = {TaskStatus.DEAD_LETTER.value} if dead_letters_only else REPEATABLE
+    if old is None:
+        row = ledger.row(task_id)
+        if row is None:
+            raise not_found(ledger, task_id)
+        raise InvalidTask(_refusal(task_id, row.status, allowed))
+    if old.status not in allowed or old.name.startswith("flow::"):
+        raise InvalidTask(_refusal(task_id, old.status, allowed))
+    parent = None if old.parent_id is None else ledger.row(old.parent_id)
+    is_child = parent is not None and closed_status(ledger, parent) is None
+    new = NewTask(
+        name=old.name,
+        key=old.key,
+        label=old.label,
+        priority=old.priority,
+        payload=old.payload,
+        max_retries=old.max_retries,
+        policy="reject",
+        fail_fast=bool(old.fail_fast),
+        max_failures=old.max_failures,
+        child_concurrency=old.child_concurrency,
+        options=old.options,
+        parent_id=old.parent_id if is_child else None,
+        retry_of=old.id,
+    )
+    stored = enqueue(ledger, [new], is_batch=False)[0]
+    return Stored(SubmitKind.DUPLICATE, stored.id) if stored.kind is SubmitKind.REJECTED else stored
+
+
+def _refusal(task_id: int, status: str, allowed: frozenset[str] | set[str]) -> str:
+    return f"task {task_id}: expected one that ended {' or '.join(sorted(allowed))}, it is {status}; only those can be repeated"

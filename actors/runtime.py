@@ -1,0 +1,509 @@
+"""One scheduler's runtime: its actors, executors and store, from opening to stop. Knows no task's code.
+
+States: new, open (the store is open, this process does not own it: submits go in, nothing runs), running, stopping, stopped,
+failed. ``start`` is possible from every state but failed.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any, Final, TypeVar
+
+from millrace.actors.actor import Actor, Loop, ThreadLoop
+from millrace.actors.clock import Arm, Clock
+from millrace.actors.delivery import Delivery
+from millrace.actors.dispatcher import Dispatcher, Lent, Reclaimed, RunOverdue, SetDispatching, SetSlots, ThreadEnded
+from millrace.actors.guardian import Guardian, StartAll, StopAll
+from millrace.actors.hub import Hub
+from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.persistence import Persistence
+from millrace.actors.requests import Flush, Reconcile, Recover, Request, Submit
+from millrace.actors.supervisor import Spawn
+from millrace.actors.supervisors import Supervisors
+from millrace.actors.times import SystemTimes, Times
+from millrace.executors.bodies import Bodies
+from millrace.executors.pool import Executors
+from millrace.executors.run import Run
+from millrace.model import events
+from millrace.model.catalog import Catalog
+from millrace.model.durations import ms_to_datetime
+from millrace.model.errors import SchedulerFailed, SchedulerStopped, StoreError
+from millrace.model.outcomes import RunKind, RunOutcome
+from millrace.model.priority import Priority
+from millrace.model.records import Restarts, TaskRecord
+from millrace.model.rows import Phase
+from millrace.store.connection import Location
+from millrace.store.fork import ForkGuard
+from millrace.store.ownership import Ownership
+from millrace.store.readers import Readers
+from millrace.store.session import Session
+
+log = logging.getLogger("millrace")
+T = TypeVar("T")
+
+STOP_AFTER_S: Final = 5.0
+"""Seconds that bodies have to end once they were asked to stop for a shutdown, where ``cancel_timeout`` is not less."""
+
+EXIT_AFTER_S: Final = 0.3
+"""The same where the interpreter ends, or the user is in a hurry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a runtime is made with; api.pyi tells what each means."""
+
+    max_concurrency: int
+    cancel_timeout_s: float
+    is_power_safe: bool
+    restarts: Restarts
+    max_crashes: int
+
+
+class Phases(Enum):
+    """Where a runtime stands."""
+
+    NEW = auto()
+    OPEN = auto()
+    RUNNING = auto()
+    STOPPING = auto()
+    STOPPED = auto()
+    FAILED = auto()
+
+
+class Runtime:
+    """See the module. From any thread."""
+
+    def __init__(
+        self,
+        location: Callable[[], Location],
+        *,
+        catalog: Catalog,
+        bodies: Bodies,
+        settings: Settings,
+        times: Times | None = None,
+        loop: Loop | None = None,
+    ) -> None:
+        self._locate = location
+        self._catalog = catalog
+        self._settings = settings
+        self.times: Times = times or SystemTimes()
+        self.loop: Loop = loop or ThreadLoop()
+        self.hub = Hub()
+        self.guard = ForkGuard()
+        self._slots = settings.max_concurrency
+        self._lock = threading.RLock()
+        self._state = Phases.NEW
+        self._failure: SchedulerFailed | StoreError | None = None
+        self._ownership: Ownership | None = None
+        self._location: Location | None = None
+        self._readers: Readers | None = None
+        self._first_session: Session | None = None
+        self._stop_result = True
+        self._is_hurried = False
+        self._stopped = threading.Event()
+        self.persistence: Mailbox[Request] = Mailbox("persistence")
+        self.clock: Mailbox[Any] = Mailbox("clock")
+        self.dispatcher: Mailbox[Any] = Mailbox("dispatcher")
+        self.guardian_box: Mailbox[Any] = Mailbox("guardian")
+        self.executors = Executors(
+            bodies, self.persistence.tell, on_begin=self._on_begin, on_thread_end=self._on_thread_end
+        )
+        self._bodies = bodies
+        self.delivery = Delivery(dispatcher=self.dispatcher, clock=self.clock, hub=self.hub)
+        self._guardian: Guardian | None = None
+        self.supervisors: Supervisors | None = None
+
+    # Opening and starting
+
+    def open(self) -> None:
+        """Open the store without owning it, so that it can be written to and read. Idempotent."""
+        self.guard.check()
+        with self._lock:
+            if self._state in (Phases.NEW, Phases.STOPPED):
+                self._begin()
+                self._state = Phases.OPEN
+
+    def start(self) -> None:
+        """Own the store, take up what the last process left, and begin to run.
+
+        Raises:
+            StoreLocked: another process owns it. StoreError: it cannot be opened.
+        """
+        self.guard.check()
+        with self._lock:
+            if self._state is Phases.RUNNING:
+                return
+            if self._failure is not None:
+                raise self._failure
+            if self._state is Phases.OPEN:
+                self._end_actors()
+            location = self._location = self._location or self._locate()
+            owned = self._ownership
+            if owned is None and not location.is_memory:
+                self._ownership = Ownership.acquire(location)
+            try:
+                self._begin()
+                self._recover()
+            except BaseException:
+                self._end_actors()
+                self._release()
+                raise
+            self._stopped.clear()
+            self._is_hurried = False
+            self._state = Phases.RUNNING
+
+    def _begin(self) -> None:
+        """Start the guardian and the persistence actor."""
+        self._location = self._location or self._locate()
+        self._guardian = guardian = Guardian(
+            self.guardian_box,
+            self.loop,
+            times=self.times,
+            factories=[
+                ("persistence", self._make_persistence),
+                ("clock", self._make_clock),
+                ("dispatcher", self._make_dispatcher),
+            ],
+            restarts=self._settings.restarts,
+            on_failed=self._fail,
+            on_restarted=self._on_restarted,
+        )
+        self.supervisors = Supervisors(
+            self.loop, persistence=self.persistence, dispatcher=self.dispatcher, on_death=guardian.allows_another
+        )
+        # Opened here first, so that an error reaches the caller and not the guardian.
+        self._first_session = self._open_session()
+        self._readers = Readers(self._location)
+        guardian.launch()
+        self._start_actors("persistence")
+
+    def _recover(self) -> None:
+        if self.supervisors is None:
+            raise AssertionError("begin comes first")
+        self.executors.start(self._slots)
+        self.delivery.connect(self.supervisors, self.executors)
+        reply: Reply[None] = Reply()
+        self.persistence.tell(Recover(self._settings.max_crashes, reply))
+        self._await(reply)
+        self._start_actors("clock", "dispatcher")
+
+    def _start_actors(self, *names: str) -> None:
+        reply: Reply[None] = Reply()
+        self.guardian_box.tell(StartAll(names, reply))
+        self._await(reply)
+
+    def _open_session(self) -> Session:
+        location = self._location
+        if location is None:
+            raise AssertionError("located before")
+        ownership = self._ownership
+        return Session(
+            location, upgrade=ownership is not None, check_owner=None if ownership is None else ownership.check
+        )
+
+    def _take_session(self) -> Session:
+        first, self._first_session = self._first_session, None
+        return first if first is not None else self._open_session()
+
+    def _make_persistence(self) -> Actor:
+        if self._guardian is None:
+            raise AssertionError("made by the guardian")
+        return Persistence(
+            self.persistence,
+            self.loop,
+            self._guardian.watch,
+            open_session=self._take_session,
+            catalog=self._catalog,
+            times=self.times,
+            delivery=self.delivery,
+            syncs_answers=self._settings.is_power_safe,
+            on_fatal=self._fail_store,
+        )
+
+    def _make_clock(self) -> Actor:
+        if self._guardian is None:
+            raise AssertionError("made by the guardian")
+        return Clock(self.clock, self.loop, self._guardian.watch, times=self.times, persistence=self.persistence)
+
+    def _make_dispatcher(self) -> Actor:
+        if self._guardian is None:
+            raise AssertionError("made by the guardian")
+        return Dispatcher(
+            self.dispatcher,
+            self.loop,
+            self._guardian.watch,
+            persistence=self.persistence,
+            clock=self.clock,
+            executors=self.executors,
+            slots=self._slots,
+            cancel_timeout_s=self._settings.cancel_timeout_s,
+            max_crashes=self._settings.max_crashes,
+            is_dispatching=True,
+        )
+
+    # Asking
+
+    @property
+    def state(self) -> Phases:
+        """Where the runtime stands."""
+        return self._state
+
+    @property
+    def slots(self) -> int:
+        """Runs at once."""
+        return self._slots
+
+    def set_slots(self, slots: int) -> None:
+        """Change it, at once."""
+        self._slots = slots
+        if self._state is Phases.RUNNING:
+            self.dispatcher.tell(SetSlots(slots))
+
+    def readers(self) -> Readers:
+        """Connections to read by; the store is opened where it is not."""
+        self._check()
+        if self._readers is None:
+            raise SchedulerStopped
+        return self._readers
+
+    def ask(self, request: Request, reply: Reply[T]) -> T:
+        """Send a request to the persistence actor and wait for its answer."""
+        self._check()
+        self.persistence.tell(request)
+        return self._await(reply)
+
+    def spawn(self, parent_id: int, submit: Submit) -> None:
+        """Send children to the supervisor of their parent; the answer comes to the reply in ``submit``."""
+        self._check()
+        supervisors = self.supervisors
+        if self._state is Phases.RUNNING and supervisors is not None:
+            supervisors.tell(parent_id, Spawn(submit))
+        else:
+            self.persistence.tell(submit)
+
+    def await_reply(self, reply: Reply[T], timeout_s: float | None = None) -> T:
+        """Wait for an answer; TimeoutError where it does not come in time."""
+        return self._await(reply, timeout_s)
+
+    def tell(self, request: Request) -> None:
+        """Send a request that nobody waits for."""
+        self._check()
+        self.persistence.tell(request)
+
+    def _check(self) -> None:
+        self.guard.check()
+        if self._state is Phases.NEW:
+            self.open()
+        if self._failure is not None:
+            raise self._failure
+        if self._state is Phases.STOPPED:
+            raise SchedulerStopped
+
+    def _await(self, reply: Reply[T], timeout_s: float | None = None) -> T:
+        if self._state in (Phases.STOPPED, Phases.FAILED):
+            self._refuse_mail()  # it may have come in behind the last actor
+        if not self.loop.wait(reply, timeout_s):
+            raise TimeoutError
+        return reply.result()
+
+    # Runs that wait, and their progress
+
+    def lend(self, run: Run) -> None:
+        """A body waits for another task: its slot is free meanwhile."""
+        self.executors.lend(run)
+        self.dispatcher.tell(Lent(run.claim.id))
+
+    def reclaim(self, run: Run) -> None:
+        """The wait is over: the body goes on at once."""
+        self.executors.reclaim(run)
+        self.dispatcher.tell(Reclaimed(run.claim.id))
+
+    def with_progress(self, record: TaskRecord) -> TaskRecord:
+        """The record with what is known of a run here."""
+        run = self.executors.run_of(record.id)
+        if run is None or run.fraction is None:
+            return record
+        return replace(record, progress=run.fraction)
+
+    # Stopping
+
+    def hurry(self) -> None:
+        """Cut the grace of the stop under way short. From a signal handler: takes no lock."""
+        self._is_hurried = True
+
+    def stop_at_exit(self) -> None:
+        """The interpreter ends: as ``stop(0)``, but without waiting for bodies."""
+        if self.guard.is_forked:
+            return
+        self._is_hurried = True
+        self.stop(0.0)
+
+    def stop(self, grace_s: float) -> bool:
+        """See ``Scheduler.stop``. True where all runs had ended within the grace."""
+        self.guard.check()
+        with self._lock:
+            if self._state is Phases.STOPPING:
+                wait = True
+            elif self._state in (Phases.OPEN, Phases.RUNNING):
+                wait = False
+                was_running = self._state is Phases.RUNNING
+                self._state = Phases.STOPPING
+            else:
+                return self._stop_result
+        if wait:
+            self._stopped.wait()
+            return self._stop_result
+        all_ended = self._drain(grace_s) if was_running else True
+        with self._lock:
+            self._stop_result = all_ended
+            self._end_actors()
+            self._state = Phases.STOPPED
+            self._refuse_mail()
+            self._release()
+            self.hub.close()
+            if self._location is not None and self._location.is_memory:
+                self._location.discard()
+                self._location = None
+            self._stopped.set()
+        return all_ended
+
+    def wait_stopped(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end of ``stop`` (or a failure), in another thread."""
+        return self._stopped.wait(timeout_s)
+
+    def _drain(self, grace_s: float) -> bool:
+        """Start nothing more, let runs end, ask the rest to stop, give up what does not."""
+        reply: Reply[None] = Reply()
+        self.dispatcher.tell(SetDispatching(False, reply))
+        deadline = time.monotonic() + grace_s
+        self._settle_within(reply, 5.0)
+        all_ended = self._wait_idle(deadline)
+        if not all_ended:
+            self.executors.interrupt_all("shutdown")
+            patience_s = EXIT_AFTER_S if self._is_hurried else min(STOP_AFTER_S, self._settings.cancel_timeout_s)
+            if not self.executors.wait_idle(patience_s):
+                self._give_up_runs()
+        flushed: Reply[None] = Reply()
+        self.persistence.tell(Flush(flushed))
+        self._settle_within(flushed, 40.0)
+        return all_ended
+
+    def _wait_idle(self, deadline: float) -> bool:
+        """Wait for the runs to end; a second signal cuts it short."""
+        while not self.executors.wait_idle(min(0.1, max(0.0, deadline - time.monotonic()))):
+            if self._is_hurried or time.monotonic() >= deadline:
+                return False
+        return True
+
+    def _settle_within(self, reply: Reply[None], timeout_s: float) -> None:
+        """Wait for an actor's word; a stop goes on without it."""
+        try:
+            self._await(reply, timeout_s)
+        except (TimeoutError, SchedulerStopped, StoreError) as error:
+            log.warning("stopping: %r", error)
+
+    def _give_up_runs(self) -> None:
+        """Their tasks are pending again; what their threads still say is refused."""
+        for run in self.executors.runs():
+            claim = run.claim
+            if self.executors.abandon(claim.id, claim.run, "shutdown") is not None:
+                self.persistence.tell(
+                    RunOutcome(
+                        claim.id, claim.run, claim.phase, claim.name, RunKind.INTERRUPTED, asked="shutdown", abandoned=True
+                    )
+                )
+
+    def _end_actors(self) -> None:
+        """Stop the actors in reverse order, and close what they used."""
+        if self.supervisors is not None:
+            self.supervisors.stop()
+        self.delivery.disconnect()
+        if self._guardian is not None and not self._guardian.actor_stopped.is_set():
+            reply: Reply[None] = Reply()
+            self.guardian_box.tell(StopAll(reply))
+            self.loop.wait(reply, 60.0)
+        self._guardian = None
+        self.executors.stop()
+        if self._readers is not None:
+            self._readers.close()
+            self._readers = None
+
+    def _release(self) -> None:
+        """Free the store, unless a thread that was given up still works on a task of it."""
+        if self._ownership is not None and not self.executors.abandoned():
+            self._ownership.release()
+            self._ownership = None
+
+    def _refuse_mail(self) -> None:
+        """Nobody will handle what is in the mailboxes any more: those who wait for answers get one."""
+        error = self._failure or SchedulerStopped()
+        for box in (self.persistence, self.dispatcher, self.clock):
+            while not box.inbox.empty():
+                for envelope in box.inbox.take(0.0, 10_000):
+                    message = envelope.message
+                    request = message.submit if isinstance(message, Spawn) else message
+                    reply = getattr(request, "reply", None)
+                    if isinstance(reply, Reply):
+                        reply.fail(error)
+        self.delivery.fail_watchers(error)
+
+    # What happens by itself
+
+    def _fail_store(self, error: StoreError) -> None:
+        failed = SchedulerFailed(f"the store must not be written any more: {error}")
+        failed.__cause__ = error
+        self._fail(failed)
+
+    def _fail(self, failed: SchedulerFailed) -> None:
+        """The end of a scheduler that cannot go on: bodies are asked to stop, calls and waits raise. The process goes on."""
+        log.critical("millrace has failed: %s", failed)
+        self._failure = failed
+        self._state = Phases.FAILED
+        self.executors.interrupt_all("shutdown")
+        self._refuse_mail()
+        self.hub.close()
+        self._stopped.set()
+
+    def _on_restarted(self, name: str, error: BaseException) -> None:
+        self.delivery.count("actor_restarts", name)
+        self.hub.publish(
+            [events.ActorRestarted(at=ms_to_datetime(self.times.wall_ms()), actor=name, error=repr(error))]
+        )
+        if name == "persistence":
+            self.persistence.tell(Reconcile())
+
+    def _on_begin(self, run: Run) -> None:
+        """In the run's thread, just before the function is called."""
+        claim = run.claim
+        timeout_s = self._bodies.timeout_s(run)
+        if timeout_s is not None and claim.phase != Phase.HOOK:
+            self.clock.tell(Arm(timeout_s, self.dispatcher, RunOverdue(claim.id, claim.run)))
+        if claim.phase == Phase.BODY and self.hub.is_heard:
+            self.hub.publish([dispatched(run, self.times.wall_ms())])
+
+    def _on_thread_end(self, run: Run) -> None:
+        """A run that had been given up has ended after all."""
+        self.dispatcher.tell(ThreadEnded(run.claim.id))
+        with self._lock:
+            if self._state is Phases.STOPPED:
+                self._release()
+
+
+def dispatched(run: Run, now_ms: int) -> events.Dispatched:
+    """The event of a body's start."""
+    claim = run.claim
+    return events.Dispatched(
+        at=ms_to_datetime(now_ms),
+        task_id=claim.id,
+        task_name=claim.name,
+        key=claim.key,
+        label=claim.label,
+        parent_id=claim.parent_id,
+        group=None,
+        tags={},
+        priority=Priority(claim.priority),
+        effective_priority=Priority(claim.priority),
+    )

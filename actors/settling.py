@@ -1,0 +1,409 @@
+"""How ends of runs become ends of tasks: outcomes, the counters of parents, and what follows for each, in one transaction.
+
+The rules are ``policy.ends``; this module carries their decisions out on a ledger. Everything climbs by a work list,
+never by recursion: a chain of ten thousand parents settles like one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from millrace.actors.ledger import Ledger
+from millrace.actors.policy import ends
+from millrace.actors.policy.ends import Step
+from millrace.model import events
+from millrace.model.outcomes import RunKind, RunOutcome
+from millrace.model.rows import NewTask, Phase, Row
+from millrace.model.statuses import FAILED_ENDS, TaskStatus
+
+_decode_rerun = msgspec.json.Decoder(NewTask).decode
+_ERROR_LINE: Final = 500
+"""Characters of a child's error that its parent's error quotes."""
+
+
+# Outcomes
+
+
+def apply_outcomes(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> list[RunOutcome]:
+    """Carry out what the ends of these runs mean. Returns those that were of no current run: late, and dropped."""
+    plain = _settle_leaves(ledger, [outcome for outcome in outcomes if _may_be_plain(ledger, outcome)])
+    rest = [outcome for outcome in outcomes if outcome.task_id not in plain]
+    ledger.load([outcome.task_id for outcome in rest])
+    late: list[RunOutcome] = []
+    for outcome in rest:
+        row = ledger.row(outcome.task_id)
+        if row is None or not ends.is_current(row, outcome):
+            late.append(outcome)
+        else:
+            _apply(ledger, row, outcome)
+    return late
+
+
+def _may_be_plain(ledger: Ledger, outcome: RunOutcome) -> bool:
+    if outcome.kind is not RunKind.RETURNED or outcome.phase != Phase.BODY or ledger.is_heard:
+        return False
+    traits = ledger.catalog.traits(outcome.name)
+    return traits is not None and not traits.has_finalizer
+
+
+def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
+    """The short way of leaves that returned: two statements for all of them, and one step of their parents."""
+    if not outcomes:
+        return set()
+    found = ledger.writer.select_plain([(outcome.task_id, outcome.run) for outcome in outcomes])
+    by_id = {outcome.task_id: outcome for outcome in outcomes}
+    entries: list[tuple[int, str | None, float, float | None]] = []
+    settled_children: Counter[tuple[int, int]] = Counter()
+    effects = ledger.effects
+    for end in found:
+        outcome = by_id[end.id]
+        entries.append((end.id, outcome.memo, outcome.duration_s, outcome.progress))
+        effects.settled.append((end.id, "completed"))
+        effects.count("tasks_finished", outcome.name, "completed")
+        if end.parent_id is not None:
+            settled_children[end.parent_id, end.parent_round] += 1
+            if end.limited:
+                effects.slots_left.setdefault(end.parent_id, []).append(end.id)
+    ledger.writer.settle_plain(entries, ledger.now_ms)
+    ledger.load(parent_id for parent_id, _ in settled_children)
+    for (parent_id, parent_round), count in settled_children.items():
+        parent = ledger.row(parent_id)
+        if parent is not None and parent.round == parent_round:
+            parent.child_active -= count
+            _child_moved(ledger, parent)
+            advance(ledger, [parent])
+    return {end.id for end in found}
+
+
+def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
+    """One outcome, of the current run."""
+    decision = ends.decide_end(row, outcome)
+    row.executing = 0
+    row.crashes = 0
+    row.duration_s = outcome.duration_s
+    row.progress = outcome.progress
+    ledger.changed(row)
+    match decision:
+        case ends.Succeeded():
+            _succeeded(ledger, row, outcome)
+        case ends.Retry(delay_s):
+            _retry(ledger, row, outcome, delay_s)
+        case ends.GiveUp(status):
+            row.error, row.traceback = outcome.error or status, outcome.traceback
+            close(ledger, row, status)
+        case ends.PutBack(reason):
+            put_back(ledger, row, reason)
+        case ends.CancelItself():
+            row.cancel_requested_at_ms = ledger.now_ms
+            close(ledger, row, "cancelled")
+        case ends.Park(reason):
+            park(ledger, row, reason)
+        case ends.WindDown():
+            if outcome.abandoned:
+                row.error = outcome.error
+            row.phase = Phase.CHILDREN
+            advance(ledger, [row])
+        case ends.HookDone(error):
+            if error is not None:
+                row.error = f"on_cancel: {error}"
+            settle(ledger, row, row.closing or "cancelled")
+    if not row.executing:
+        ledger.run_ended(row)
+
+
+def _succeeded(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
+    if row.phase == Phase.FINALIZER:
+        if outcome.memo is not None:
+            row.memo = outcome.memo
+        row.phase = Phase.TAIL
+    else:
+        row.memo = outcome.memo
+        row.phase = Phase.CHILDREN
+    row.error = row.traceback = None
+    row.phase_runs = 0
+    stand(row)
+    step = ends.next_step(row, ledger.catalog.traits(row.name))
+    if step is Step.FINALIZE:
+        _finalize_in_slot(ledger, row)
+        return
+    if step is Step.WAIT:
+        ledger.tell(events.Waiting, row, children=row.child_active)
+    advance(ledger, [row])
+
+
+def _finalize_in_slot(ledger: Ledger, row: Row) -> None:
+    """No child is active when the body ends: the finalizer goes on in its slot, its start committed with the body's end."""
+    if ledger.catalog.traits(row.name) is None:
+        advance(ledger, [row])
+        return
+    row.phase, row.status, row.executing = Phase.FINALIZER, TaskStatus.RUNNING.value, 1
+    row.run += 1
+    row.phase_runs, row.retries, row.started_at_ms = 1, 0, ledger.now_ms
+    ledger.changed(row)
+    ledger.effects.continues.append(row.id)
+
+
+def _retry(ledger: Ledger, row: Row, outcome: RunOutcome, delay_s: float) -> None:
+    row.error, row.traceback = outcome.error, outcome.traceback
+    ledger.tell(events.Failed, row, error=outcome.error or "", will_retry=True, retry_after=delay_s)
+    ledger.effects.count("retries", row.name)
+    if row.rerun is not None:
+        _end_round_early(ledger, row)
+        return
+    row.retries += 1
+    row.status = TaskStatus.PENDING.value
+    row.run_at_ms = ledger.steady_ms + max(0, round(delay_s * 1000))
+    row.delayed = int(row.run_at_ms > ledger.steady_ms)
+    if row.delayed:
+        ledger.delayed_until(row.run_at_ms)
+    else:
+        ledger.ready(row)
+
+
+def _end_round_early(ledger: Ledger, row: Row) -> None:
+    """The task would run again, and a newer submission waits: its round begins now, once this one's children are gone."""
+    if row.child_active:
+        close(ledger, row, TaskStatus.FAILED.value)
+    else:
+        begin_rerun(ledger, row)
+
+
+def put_back(ledger: Ledger, row: Row, reason: str) -> None:
+    """Interrupted: the task is pending as it was, attempt, retries and error unchanged."""
+    if row.rerun is not None:
+        row.error = row.error or f"interrupted ({reason}), and replaced by a newer submission"
+        _end_round_early(ledger, row)
+        return
+    row.status = TaskStatus.PENDING.value
+    ledger.tell(events.Interrupted, row, reason=reason)
+    ledger.ready(row)
+
+
+def withdraw(ledger: Ledger, runs: Iterable[tuple[int, int]]) -> None:
+    """Starts that were committed and whose function was never called: as if they had not been."""
+    wanted = dict(runs)
+    ledger.load(wanted)
+    for task_id, run in wanted.items():
+        row = ledger.row(task_id)
+        if row is None or not row.executing or row.run != run:
+            continue
+        row.executing = 0
+        row.phase_runs -= 1
+        if row.phase == Phase.BODY and row.phase_runs == 0 and row.round_run == 0:
+            row.started_at_ms = None
+        ledger.changed(row)
+        ledger.run_ended(row)
+        if row.phase == Phase.HOOK:
+            ledger.effects.hooks.append(row.id)
+        elif row.closing is not None:
+            row.phase = Phase.CHILDREN
+            stand(row)
+            advance(ledger, [row])
+        else:
+            row.status = TaskStatus.PENDING.value
+            ledger.ready(row)
+
+
+def park(ledger: Ledger, row: Row, reason: str) -> None:
+    row.status, row.error, row.traceback = TaskStatus.PARKED.value, reason, None
+    ledger.changed(row)
+    ledger.tell(events.Parked, row, reason=reason)
+
+
+# Ends
+
+
+def close(ledger: Ledger, row: Row, status: str) -> None:
+    """Decide the end of a task whose body is not executing: its children are told, and it settles after the last of them."""
+    row.closing = status
+    if status in ends.WITHDRAWN:
+        row.holds_key = 0
+        row.rerun = None
+    row.delayed = 0
+    if not row.executing:
+        row.phase = Phase.CHILDREN
+    stand(row)
+    if row.child_active:
+        row.cascade = 1
+        ledger.effects.cascades.append(row.id)
+        ledger.effects.closed.append(row.id)
+    ledger.changed(row)
+    advance(ledger, [row])
+
+
+def stand(row: Row) -> None:
+    """The status of a task while its run or its children wind down, or are waited for."""
+    if row.closing in ends.WITHDRAWN:
+        row.status = TaskStatus.CANCELLING.value
+    elif not row.executing:
+        row.status = TaskStatus.WAITING.value
+
+
+def settle(ledger: Ledger, row: Row, status: str) -> None:
+    """The end: a rerun begins its round in place of it; otherwise the row moves to the history and its parent moves on."""
+    parent = _settle_one(ledger, row, status)
+    if parent is not None:
+        advance(ledger, [parent])
+
+
+def advance(ledger: Ledger, rows: Iterable[Row]) -> None:
+    """Do what follows for tasks whose run or child has ended, and for every task above that follows from it."""
+    work = list(rows)
+    while work:
+        row = work.pop()
+        step = ends.next_step(row, ledger.catalog.traits(row.name))
+        match step:
+            case Step.STAY:
+                pass
+            case Step.WAIT:
+                if row.status not in (TaskStatus.WAITING, TaskStatus.CANCELLING):
+                    stand(row)
+                    ledger.changed(row)
+            case Step.FINALIZE:
+                _queue_finalizer(ledger, row)
+            case Step.HOOK:
+                row.phase, row.phase_runs = Phase.HOOK, 0
+                ledger.changed(row)
+                ledger.effects.hooks.append(row.id)
+            case Step.FAIL:
+                row.error = ends.failure_of_children(row)
+                row.closing = TaskStatus.FAILED.value
+                work.append(row)
+            case Step.SETTLE:
+                parent = _settle_one(ledger, row, row.closing or TaskStatus.COMPLETED.value)
+                if parent is not None:
+                    work.append(parent)
+
+
+def _queue_finalizer(ledger: Ledger, row: Row) -> None:
+    row.phase, row.phase_runs, row.retries = Phase.FINALIZER, 0, 0
+    row.run_at_ms = None
+    ledger.changed(row)
+    if ledger.catalog.traits(row.name) is None:
+        park(ledger, row, f"this program has no task {row.name!r}: its finalizer runs where one that has it starts")
+        return
+    row.status = TaskStatus.PENDING.value
+    ledger.ready(row)
+
+
+def _settle_one(ledger: Ledger, row: Row, status: str) -> Row | None:
+    """Settle a row; its parent, with the child counted, where there is one."""
+    if row.rerun is not None and status not in ends.WITHDRAWN:
+        if status != TaskStatus.COMPLETED:
+            ledger.tell(events.Failed, row, error=row.error or status, will_retry=True, retry_after=0.0)
+        begin_rerun(ledger, row)
+        return None
+    if status in ends.WITHDRAWN:
+        _release_key(ledger, row)
+        ledger.run_ended(row)
+    ledger.settled_now(row, status)
+    _tell_end(ledger, row, status)
+    if row.parent_id is None:
+        return None
+    parent = ledger.row(row.parent_id)
+    if parent is None or parent.round != row.parent_round:
+        return None
+    count_child(ledger, parent, row, status)
+    return parent
+
+
+def count_child(ledger: Ledger, parent: Row, child: Row, status: str) -> None:
+    """A child has settled: the parent's counters move, and where it is one failure too many, the parent is closed."""
+    parent.child_active -= 1
+    _child_moved(ledger, parent)
+    ledger.tell(
+        events.ChildSettled,
+        parent,
+        child_id=child.id,
+        child_status=TaskStatus(status),
+        done=parent.child_total - parent.child_active,
+        total=parent.child_total,
+    )
+    if TaskStatus(status) in FAILED_ENDS:
+        parent.child_failed += 1
+        if parent.first_failure is None:
+            line = (child.error or status).partition("\n")[0][:_ERROR_LINE]
+            parent.first_failure = f"child {child.id} ({child.name}, {child.label!r}) ended {status}: {line}"
+        if parent.closing is None and ends.fails_now(parent):
+            _fail_by_children(ledger, parent)
+
+
+def _child_moved(ledger: Ledger, parent: Row) -> None:
+    ledger.changed(parent)
+    ledger.effects.moved_parents[parent.id] = (parent.child_total - parent.child_active, parent.child_total)
+
+
+def _fail_by_children(ledger: Ledger, parent: Row) -> None:
+    """The verdict: the parent is closed, its run is asked to stop, its other children are cancelled; it settles with the last."""
+    parent.error, parent.traceback = ends.failure_of_children(parent), None
+    parent.closing = TaskStatus.FAILED.value
+    parent.delayed = 0
+    if parent.executing:
+        ledger.effects.interrupts.append((parent.id, parent.run, "child_failed"))
+    else:
+        parent.phase = Phase.CHILDREN
+        stand(parent)
+    if parent.child_active:
+        parent.cascade = 1
+        ledger.effects.cascades.append(parent.id)
+    ledger.effects.closed.append(parent.id)
+
+
+def begin_rerun(ledger: Ledger, row: Row) -> None:
+    """A new round: the submission that came while the task ran takes its place."""
+    if row.rerun is None:
+        return
+    new = _decode_rerun(row.rerun)
+    row.rerun = None
+    row.round += 1
+    row.round_run = row.run
+    row.label, row.priority = new.label, new.priority if new.priority is not None else row.priority
+    row.max_retries, row.options, row.max_failures = new.max_retries, new.options, new.max_failures
+    row.fail_fast, row.child_concurrency = int(new.fail_fast), new.child_concurrency
+    row.status, row.phase, row.phase_runs, row.executing = TaskStatus.PENDING.value, Phase.BODY, 0, 0
+    row.retries = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0
+    row.closing = row.first_failure = row.memo = row.error = row.traceback = row.progress = None
+    row.started_at_ms = None
+    row.run_at_ms, row.delayed = new.run_at_ms, int(new.run_at_ms is not None and new.run_at_ms > ledger.steady_ms)
+    ledger.begin_round((row.id, new.label, new.payload, new.fail_fast, new.max_failures, new.child_concurrency))
+    ledger.changed(row)
+    if row.delayed and row.run_at_ms is not None:
+        ledger.delayed_until(row.run_at_ms)
+    ledger.ready(row)
+
+
+def _release_key(ledger: Ledger, row: Row) -> None:
+    """A cancelled task no longer winds down: a task of its key that waited for that can start."""
+    scope = (row.name, row.parent_id or 0, row.parent_round, row.key)
+    held = ledger.writer.find_held([scope])
+    if not held:
+        return
+    winding = set(ledger.writer.find_winding([scope]).values()) - {row.id}
+    if winding:
+        return
+    ledger.load(held)
+    for task_id in held:
+        waiting = ledger.row(task_id)
+        if waiting is not None:
+            waiting.held = 0
+            ledger.changed(waiting)
+            ledger.ready(waiting)
+
+
+def _tell_end(ledger: Ledger, row: Row, status: str) -> None:
+    if not ledger.is_heard:
+        return
+    match status:
+        case "completed":
+            memo = None if row.memo is None else msgspec.json.decode(row.memo)
+            ledger.tell(events.Completed, row, memo=memo)
+        case "failed":
+            ledger.tell(events.Failed, row, error=row.error or "", will_retry=False, retry_after=None)
+        case "dead_letter":
+            ledger.tell(events.DeadLettered, row, error=row.error or "", retries=row.retries)
+        case "superseded":
+            ledger.tell(events.Superseded, row, by=row.superseded_by or 0)
+        case _:
+            ledger.tell(events.Cancelled, row)

@@ -1,0 +1,214 @@
+"""The supervisor of one parent task: its children's lifecycle.
+
+Owns: which of a bounded parent's children are offered to the dispatcher, and the way of an end down to them. Never holds
+its children's rows: what it knows is at most as many ids as may run at once.
+Talks to: the persistence actor (spawns, further cancels, which child is next), the dispatcher (offers).
+Sleeps: after a while without mail, its thread ends; the next message wakes it, with what it knew.
+The verdicts themselves (one failure too many, the last child's end, what follows) are the rules of ``policy.ends``, applied in
+the transaction that settles the child: so a parent never waits without an active child, whenever the process dies.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, assert_never
+
+from millrace.actors.actor import Actor, Loop, Watcher
+from millrace.actors.dispatcher import Recall, Recalled, TasksReady
+from millrace.actors.mailbox import Mailbox, Tells
+from millrace.actors.requests import Cascade, FindOffers, Request, Submit
+from millrace.model.errors import ParentClosed
+from millrace.model.rows import Ready
+from millrace.model.statuses import TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Children to be stored, by a body or from outside."""
+
+    submit: Submit
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenReady:
+    """Children of a bounded parent that can start."""
+
+    tasks: tuple[Ready, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenLeft:
+    """Children of a bounded parent that take no slot any more."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OffersFound:
+    """The most urgent children that wait, the parent's bound, and the children that have a start."""
+
+    tasks: tuple[Ready, ...]
+    asked: int
+    limit: int | None
+    executing: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellChildren:
+    """The parent's end is decided: its active children have to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The parent takes no child any more."""
+
+    status: TaskStatus
+
+
+Message: TypeAlias = Spawn | ChildrenReady | ChildrenLeft | OffersFound | TellChildren | Closed | Recalled
+
+
+@dataclass(slots=True)
+class State:
+    """What outlives the supervisor's thread."""
+
+    limit: int | None = None
+    """Children that may run at once; None until the store has been asked."""
+    out: dict[int, Ready | None] = field(default_factory=dict)
+    """Children that take a place: offered, or running."""
+    has_backlog: bool = True
+    """Whether the store may have children that wait for a place."""
+    is_asking: bool = False
+    closed: TaskStatus | None = None
+
+
+class Supervisor(Actor):
+    """See the module.
+
+    Args:
+        parent_id: the task whose children these are.
+        state: what its predecessor knew.
+        sleep_after: seconds without mail after which it may sleep.
+        may_sleep: asked when there has been no mail for a while; True where the thread may end.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox[Message],
+        loop: Loop,
+        watcher: Watcher,
+        *,
+        parent_id: int,
+        state: State,
+        persistence: Tells[Request],
+        dispatcher: Tells[Any],
+        sleep_after: Callable[[], float],
+        may_sleep: Callable[["Supervisor"], bool],
+    ) -> None:
+        super().__init__(mailbox, loop, watcher)
+        self._address = mailbox
+        self.parent_id = parent_id
+        self._state = state
+        self._persistence = persistence
+        self._dispatcher = dispatcher
+        self._sleep_after = sleep_after
+        self._may_sleep = may_sleep
+
+    def receive(self, messages: Sequence[Message]) -> None:
+        """Handle the batch, then offer what there is room for."""
+        for message in messages:
+            match message:
+                case Spawn(submit):
+                    self._on_spawn(submit)
+                case ChildrenReady(tasks):
+                    self._on_children_ready(tasks)
+                case ChildrenLeft(ids):
+                    for child_id in ids:
+                        self._state.out.pop(child_id, None)
+                case OffersFound():
+                    self._on_offers_found(message)
+                case TellChildren():
+                    self._persistence.tell(Cascade((self.parent_id,)))
+                case Closed(status):
+                    self._state.closed = status
+                case Recalled(ids):
+                    self._on_recalled(ids)
+                case _:
+                    assert_never(message)
+        self._look_for_offers()
+
+    def fail_message(self, message: Message, error: BaseException) -> None:
+        """Answer who waits."""
+        if isinstance(message, Spawn):
+            message.submit.reply.fail(error)
+
+    def wake_in(self) -> float | None:
+        """It sleeps when nothing has come for a while."""
+        return self._sleep_after()
+
+    def wake(self) -> None:
+        """Nothing has come."""
+        if self._may_sleep(self):
+            self.actor_stopped.set()
+
+    # Spawning
+
+    def _on_spawn(self, submit: Submit) -> None:
+        if self._state.closed is not None:
+            submit.reply.fail(ParentClosed(self.parent_id, self._state.closed))
+        else:
+            self._persistence.tell(submit)
+
+    # Offering
+
+    def _on_children_ready(self, tasks: Sequence[Ready]) -> None:
+        state = self._state
+        if state.limit is None:
+            return  # nothing is known yet: the store is asked for all of it
+        offered: list[Ready] = []
+        for task in tasks:
+            if task.id in state.out or len(state.out) < state.limit:
+                state.out[task.id] = task
+                offered.append(task)
+            else:
+                state.has_backlog = True
+                self._make_room_for(task)
+        if offered:
+            self._dispatcher.tell(TasksReady(tuple(offered)))
+
+    def _make_room_for(self, task: Ready) -> None:
+        """A more urgent child than one that is offered: take that offer back, if it has not started."""
+        offered = [other for other in self._state.out.values() if other is not None]
+        if offered:
+            least = max(offered)
+            if task < least:
+                self._dispatcher.tell(Recall((least.id,), self._address))
+
+    def _on_recalled(self, ids: Sequence[int]) -> None:
+        for child_id in ids:
+            self._state.out.pop(child_id, None)
+            self._state.has_backlog = True
+
+    def _look_for_offers(self) -> None:
+        state = self._state
+        if state.is_asking or not state.has_backlog:
+            return
+        room = 1 if state.limit is None else state.limit - len(state.out)
+        if room > 0:
+            state.is_asking = True
+            self._persistence.tell(FindOffers(self.parent_id, tuple(state.out), room))
+
+    def _on_offers_found(self, message: OffersFound) -> None:
+        state = self._state
+        state.is_asking = False
+        if message.limit is None:
+            state.has_backlog = False  # the parent has no bound, or is gone
+            return
+        if state.limit is None:
+            state.out = dict.fromkeys(message.executing)
+        state.limit = message.limit
+        offered = [task for task in message.tasks if task.id not in state.out][: max(0, state.limit - len(state.out))]
+        state.has_backlog = len(message.tasks) >= message.asked
+        for task in offered:
+            state.out[task.id] = task
+        if offered:
+            self._dispatcher.tell(TasksReady(tuple(offered)))

@@ -1,0 +1,133 @@
+"""The supervisors of one scheduler: woken by mail, put to sleep without it. A waiting parent costs no thread."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from millrace.actors.actor import Actor, Loop
+from millrace.actors.mailbox import Mailbox, Tells
+from millrace.actors.requests import Request
+from millrace.actors.supervisor import Message, State, Supervisor
+
+MANY: Final = 32
+"""From so many supervisors awake on, they sleep sooner: two thousand parents in a second keep a few dozen threads."""
+SLEEP_AFTER_S: Final = 0.5
+SLEEP_SOON_AFTER_S: Final = 0.02
+
+
+@dataclass(slots=True)
+class _Entry:
+    mailbox: Mailbox[Message]
+    state: State
+    actor: Supervisor | None
+
+
+class Supervisors:
+    """Finds the supervisor of a parent, or wakes it.
+
+    Args:
+        loop: what drives actors.
+        persistence, dispatcher: whom supervisors talk to.
+        on_death: told of a supervisor that failed; says whether it may be replaced.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        *,
+        persistence: Tells[Request],
+        dispatcher: Tells[Any],
+        on_death: Callable[[Actor, BaseException], bool],
+    ) -> None:
+        self._loop = loop
+        self._persistence = persistence
+        self._dispatcher = dispatcher
+        self._on_death = on_death
+        self._lock = threading.Lock()
+        self._entries: dict[int, _Entry] = {}
+        self._awake_count = 0
+        self._is_stopped = False
+
+    def tell(self, parent_id: int, message: Message) -> None:
+        """Put a message into a supervisor's mailbox, waking it where it sleeps. From any thread."""
+        with self._lock:
+            entry = self._entries.get(parent_id)
+            if entry is None:
+                entry = self._entries[parent_id] = _Entry(Mailbox(f"supervisor-{parent_id}"), State(), None)
+            entry.mailbox.tell(message)
+            if entry.actor is None and not self._is_stopped:
+                self._wake(parent_id, entry)
+
+    def forget(self, parent_id: int) -> None:
+        """The parent has settled: nothing of it is kept."""
+        with self._lock:
+            entry = self._entries.pop(parent_id, None)
+            actor = None if entry is None else entry.actor
+            self._awake_count -= actor is not None
+        if actor is not None:
+            actor.stop()
+
+    @property
+    def awake(self) -> int:
+        """Supervisors with a thread."""
+        return self._awake_count
+
+    @property
+    def asleep(self) -> int:
+        """Supervisors that are remembered without one."""
+        return len(self._entries) - self._awake_count
+
+    def stop(self) -> None:
+        """End all; what is in their mailboxes stays."""
+        with self._lock:
+            self._is_stopped = True
+            actors = [entry.actor for entry in self._entries.values() if entry.actor is not None]
+        for actor in actors:
+            actor.stop()
+
+    def _wake(self, parent_id: int, entry: _Entry) -> None:
+        actor = Supervisor(
+            entry.mailbox,
+            self._loop,
+            self._ended,
+            parent_id=parent_id,
+            state=entry.state,
+            persistence=self._persistence,
+            dispatcher=self._dispatcher,
+            may_sleep=self._may_sleep,
+            sleep_after=self._sleep_after,
+        )
+        entry.actor = actor
+        self._awake_count += 1
+        actor.launch()
+
+    def _sleep_after(self) -> float:
+        return SLEEP_AFTER_S if self._awake_count < MANY else SLEEP_SOON_AFTER_S
+
+    def _may_sleep(self, actor: Supervisor) -> bool:
+        with self._lock:
+            entry = self._entries.get(actor.parent_id)
+            if entry is None or entry.actor is not actor:
+                return True
+            if not entry.mailbox.inbox.empty():
+                return False
+            entry.actor = None
+            self._awake_count -= 1
+            if not entry.state.out and not entry.state.is_asking:
+                del self._entries[actor.parent_id]
+            return True
+
+    def _ended(self, actor: Actor, error: BaseException | None) -> None:
+        if error is None or not isinstance(actor, Supervisor):
+            return
+        may_replace = self._on_death(actor, error)
+        with self._lock:
+            entry = self._entries.get(actor.parent_id)
+            if entry is not None and entry.actor is actor:
+                entry.actor = None
+                self._awake_count -= 1
+                entry.state.is_asking = False
+                entry.state.has_backlog = True
+                if may_replace and not self._is_stopped and not entry.mailbox.inbox.empty():
+                    self._wake(actor.parent_id, entry)

@@ -1,0 +1,209 @@
+"""Inside a task: what a body is given as its first argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+from math import isnan
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from millrace.model.durations import Seconds, to_seconds
+from millrace.model.errors import InterruptReason, NoParent, ParentClosed, PermanentError, TaskInterrupted
+from millrace.model.records import ChildResult, ChildSummary, TaskId, TaskRecord
+from millrace.model.rows import Phase
+from millrace.model.statuses import TaskStatus
+
+if TYPE_CHECKING:
+    from millrace.core import Core
+    from millrace.executors.run import Run
+    from millrace.handle import Outcome
+    from millrace.scheduler import Scheduler
+    from millrace.task import Submission, Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Context:
+    """What a body is given: its own record, progress, cancellation, children. Usable from any thread while the run lasts."""
+
+    __slots__ = ("_core", "_record", "_run")
+
+    def __init__(self, core: Core, run: Run) -> None:
+        """Made by the runtime, one a run."""
+        self._core = core
+        self._run = run
+        self._record: TaskRecord | None = None
+
+    @property
+    def id(self) -> TaskId:
+        """The task's id."""
+        return self._run.claim.id
+
+    @property
+    def record(self) -> TaskRecord:
+        """The task's record at the start of this run."""
+        if self._record is None:
+            self._record = self._core.record_of(self._run.claim)
+        return self._record
+
+    @property
+    def attempt(self) -> int:
+        """1 on the first run, one more with each retry."""
+        return self._run.claim.retries + 1
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler that runs this."""
+        return self._core.scheduler
+
+    # Cancellation is cooperative
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this run was asked to stop."""
+        return self._run.asked is not None
+
+    def check_cancelled(self) -> None:
+        """A point at which this run can be stopped.
+
+        Raises:
+            TaskInterrupted: it was asked to stop.
+        """
+        if self._run.asked is not None:
+            raise self._interruption(self._run.asked)
+
+    def wait_cancelled(self, timeout: Seconds) -> bool:
+        """Sleep that a request to stop wakes up: True where this run is to stop."""
+        return self._run.wait_asked(to_seconds(timeout, "timeout"))
+
+    # Progress
+
+    def progress(self, fraction: float, message: str | None = None) -> None:
+        """Report how far this run is: 0.0 to 1.0 (cut to it; NaN is ignored). Costs under a microsecond."""
+        if not isnan(fraction):
+            self._run.fraction = 0.0 if fraction < 0.0 else min(fraction, 1.0)
+        if message is not None:
+            self._run.message = message
+
+    def track(self, items: Iterable[T], total: int | None = None, message: str | None = None) -> Iterator[T]:
+        """Iterate with progress and a point to stop at each step.
+
+        Args:
+            items: yielded as they are.
+            total: how many there are, where ``len`` does not tell.
+            message: shown with the progress.
+        """
+        count = total if total is not None else (len(items) if isinstance(items, Sized) else None)
+        done = 0
+        for item in items:
+            self.check_cancelled()
+            yield item
+            done += 1
+            if count:
+                self.progress(done / count, message)
+        self.check_cancelled()
+        self.progress(1.0, message)
+
+    # Children: each call returns once the children are durable
+
+    def spawn_child(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
+        """Store a child of this task.
+
+        Raises:
+            ParentClosed: this task's end is decided. TypeError, InvalidTask, UnknownTask: as ``Scheduler.submit``.
+        """
+        outcomes: list[Outcome[R]] = self._spawn(self.id, [task.call(*args, **kwargs)], is_batch=False)
+        return outcomes[0]
+
+    def spawn_children(self, submissions: Iterable[Submission[R]]) -> list[Outcome[R]]:
+        """Store children of this task in one transaction, all or none."""
+        return self._spawn(self.id, list(submissions), is_batch=True)
+
+    def spawn_sibling(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
+        """Store a task under this task's own parent.
+
+        Raises:
+            NoParent: it has none. ParentClosed: the parent's end is decided.
+        """
+        outcomes: list[Outcome[R]] = self._spawn(self.own_parent, [task.call(*args, **kwargs)], is_batch=False)
+        return outcomes[0]
+
+    def spawn_siblings(self, submissions: Iterable[Submission[R]]) -> list[Outcome[R]]:
+        """Store tasks under this task's own parent in one transaction, all or none."""
+        parent = self.own_parent
+        return self._spawn(parent, list(submissions), is_batch=True)
+
+    def submit(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
+        """Store a root task of the same scheduler, with its own domain's defaults."""
+        self._check_alive()
+        return self._core.scheduler.submit(task, *args, **kwargs)
+
+    def child_results(
+        self, task: Task[..., R] | None = None, *, status: TaskStatus | None = None
+    ) -> Iterator[ChildResult[R]]:
+        """The settled children of the present round, in the order of their commits.
+
+        Streamed from the store: memory does not grow with their number. Ends after the last that had settled by then.
+
+        Args:
+            task: only children of this type, their memos decoded by its return annotation; else memos are plain JSON.
+            status: only children that ended so.
+
+        Raises:
+            PermanentError: a memo does not decode.
+        """
+        claim = self._run.claim
+        for child_id, name, key, label, ended, memo, error in self._core.child_results(claim.id, claim.round, status):
+            if task is None or name == task.name:
+                is_well = ended == TaskStatus.COMPLETED.value
+                value = self._core.child_memo(task, child_id, memo) if is_well else None
+                yield ChildResult(child_id, name, key, label, TaskStatus(ended), value, None if is_well else error)
+
+    def child_summary(self) -> ChildSummary:
+        """One consistent count of the children of the present round."""
+        claim = self._run.claim
+        return self._core.child_summary(claim.id, claim.round)
+
+    # For the runtime
+
+    @property
+    def spawner(self) -> tuple[int, int]:
+        """Task and run that spawn through this context."""
+        return self._run.claim.id, self._run.claim.run
+
+    @property
+    def own_parent(self) -> TaskId:
+        """The parent of this task; NoParent."""
+        claim = self._run.claim
+        if claim.parent_id is None:
+            raise NoParent(claim.id, claim.name)
+        return claim.parent_id
+
+    def _spawn(self, parent_id: int, submissions: list[Submission[Any]], *, is_batch: bool) -> list[Outcome[Any]]:
+        self._check_alive()
+        claim = self._run.claim
+        if claim.phase == Phase.HOOK and parent_id == claim.id:
+            raise ParentClosed(claim.id, TaskStatus.CANCELLING)
+        if not submissions:
+            return []
+        return self._core.spawn(
+            parent_id, submissions, spawner_id=claim.id, spawner_run=claim.run, is_batch=is_batch
+        )
+
+    def _check_alive(self) -> None:
+        """A run that was given up or is over must not write any more."""
+        if self._run.is_abandoned:
+            raise self._interruption(self._run.asked or "shutdown")
+        if self._run.has_ended:
+            raise RuntimeError(
+                f"the run of task {self.id} is over, and so is its context; use ctx.scheduler's own methods from other threads"
+            )
+
+    def _interruption(self, reason: InterruptReason) -> TaskInterrupted:
+        return self._core.interruption(self._run, reason)
+
+
+def undecodable(child_id: int, error: Exception) -> PermanentError:
+    """The error for a child's memo that does not fit its type."""
+    return PermanentError(f"child {child_id}: expected a memo of its task's return type, got another: {error}")

@@ -1,0 +1,404 @@
+"""What the public classes share: the tasks of a scheduler, its defaults, and the way to its runtime.
+
+``Scheduler``, ``Context``, ``TaskHandle`` and ``Flow`` are faces of this; users never see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from millrace.actors.requests import AskAncestors, Cancel, Repeat, Submit, Unwatch, Watch
+from millrace.actors.mailbox import Reply
+from millrace.actors.runtime import Runtime, Settings
+from millrace.calls import Calls, current_run
+from millrace.context import undecodable
+from millrace.futures import Futures
+from millrace.handle import Outcome
+from millrace.model.catalog import Traits
+from millrace.model.codec import PayloadCodec, UndecodablePayload, check_key, check_label
+from millrace.model.durations import ms_to_datetime, seconds_to_ms, to_seconds
+from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
+from millrace.model.records import CancelResult, ChildSummary, IoBudget, TaskId, TaskRecord
+from millrace.model.retry import DEFAULT_RETRY, Retry
+from millrace.model.priority import Priority
+from millrace.model.rows import Claim, NewTask
+from millrace.model.statuses import DuplicatePolicy, TaskStatus
+from millrace.retrying import encode_options
+from millrace.store import records
+from millrace.store.connection import locate
+
+if TYPE_CHECKING:
+    from millrace.actors.enqueueing import Stored
+    from millrace.executors.run import Run
+    from millrace.model.durations import Seconds
+    from millrace.options import Options
+    from millrace.scheduler import Scheduler
+    from millrace.task import Definition, Domain, Submission, Task
+
+
+class Core:
+    """See the module. From any thread."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        path: str | PathLike[str],
+        *,
+        domains: Iterable[Domain],
+        retry: Retry | None,
+        max_payload: int,
+        settings: Settings,
+    ) -> None:
+        self.scheduler = scheduler
+        self.path = path
+        self.retry = retry if retry is not None else DEFAULT_RETRY
+        self.max_payload = max_payload
+        self.cancel_timeout_s = settings.cancel_timeout_s
+        self.domains: dict[str, Domain] = {}
+        for domain in domains:
+            if domain.name in self.domains:
+                raise ValueError(f"domains: expected each name once, {domain.name!r} came twice")
+            self.domains[domain.name] = domain
+        self.runtime = Runtime(lambda: locate(path), catalog=self, bodies=Calls(self), settings=settings)
+        self.futures = Futures(self)
+
+    # The tasks
+
+    def task_named(self, name: str) -> Task[..., Any] | None:
+        """The task of a qualified name, where one of the domains has it."""
+        domain = self.domains.get(name.partition("::")[0])
+        return None if domain is None else domain.tasks.get(name)
+
+    def traits(self, name: str) -> Traits | None:
+        """See ``Catalog``."""
+        task = self.task_named(name)
+        return None if task is None else task.definition.traits
+
+    def name_of(self, task: Task[..., Any] | str) -> str:
+        """The qualified name of a task, given as itself or by its name."""
+        return task if isinstance(task, str) else task.name
+
+    # Submitting
+
+    def prepare(self, submission: Submission[Any], spawner: tuple[int, int] | None = None) -> NewTask:
+        """A submission checked, encoded, and with its options resolved.
+
+        Raises:
+            InvalidTask, PayloadTooLarge, UnknownTask: nothing is written.
+        """
+        task = submission.task
+        if self.domains.get(task.domain.name) is not task.domain:
+            raise UnknownTask(task.name, self.domains)
+        definition, options = task.definition, submission.options
+        defaults, domain = definition.defaults, task.domain
+        codec = definition.payload_codec
+        payload = codec.encode(submission.bound, max_bytes=self.max_payload)  # type: ignore[arg-type]  # its own struct
+        key = options.key
+        if key is None:
+            key = codec.digest(payload) if definition.key is None else self._key(definition, codec, submission.bound)
+            explicit = None if definition.key is None else key
+        else:
+            explicit = key
+        retry = options.retry or defaults.retry or domain.retry or self.retry
+        priority = _first(options.priority, defaults.priority, domain.priority)
+        timeout = options.timeout
+        return NewTask(
+            name=task.name,
+            key=key,
+            label=self._label(definition, codec, submission, explicit),
+            priority=priority,
+            payload=payload,
+            max_retries=retry.max_retries,
+            policy=(options.on_duplicate or defaults.on_duplicate or DuplicatePolicy.SKIP).value,
+            fail_fast=_first(options.fail_fast, defaults.fail_fast, True),
+            max_failures=_first(options.max_failures, defaults.max_failures),
+            child_concurrency=_first(options.child_concurrency, defaults.child_concurrency),
+            options=None if options.retry is None and timeout is None else encode_options(options.retry, timeout),
+            run_at_ms=self._due(options),
+            spawner_id=None if spawner is None else spawner[0],
+            spawner_run=None if spawner is None else spawner[1],
+        )
+
+    @staticmethod
+    def _key(definition: Definition, codec: PayloadCodec, bound: Any) -> str:
+        if definition.key is None:
+            raise AssertionError("asked only where there is one")
+        try:
+            return check_key(codec.call(definition.key, bound))
+        except InvalidTask:
+            raise
+        except Exception as error:
+            raise InvalidTask(f"task {definition.name}: key: expected a str from its callable, it raised {error!r}") from error
+
+    @staticmethod
+    def _label(definition: Definition, codec: PayloadCodec, submission: Submission[Any], key: str | None) -> str:
+        if submission.options.label is not None:
+            return submission.options.label or key or definition.name
+        if definition.label is None:
+            return definition.name if key is None else check_label(key)
+        try:
+            return check_label(codec.call(definition.label, submission.bound)) or key or definition.name  # type: ignore[arg-type]  # its own struct
+        except InvalidTask:
+            raise
+        except Exception as error:
+            raise InvalidTask(
+                f"task {definition.name}: label: expected a str from its callable, it raised {error!r}"
+            ) from error
+
+    def _due(self, options: Options) -> int | None:
+        if options.run_after is not None:
+            return self.runtime.times.steady_ms() + seconds_to_ms(options.run_after)
+        return options.run_at_ms
+
+    def submit(self, submission: Submission[Any]) -> Outcome[Any]:
+        """Store one submission, under its parent where its options name one."""
+        options = submission.options
+        if options.sibling_of is not None:
+            outcomes: list[Outcome[Any]] = options.sibling_of.spawn_siblings([submission])
+            return outcomes[0]
+        if options.parent_id is not None:
+            return self.spawn(options.parent_id, [submission], is_batch=False)[0]
+        new = self.prepare(submission)
+        reply: Reply[list[Stored]] = Reply()
+        stored = self.runtime.ask(Submit((new,), is_batch=False, reply=reply), reply)
+        return self.outcome(stored[0], submission.task.definition)
+
+    def submit_batch(self, submissions: Iterable[Submission[Any]]) -> list[Outcome[Any]]:
+        """Store submissions in one transaction, all or none."""
+        batch: list[Submission[Any]] = []
+        new: list[NewTask] = []
+        for at, submission in enumerate(submissions):
+            batch.append(submission)
+            try:
+                new.append(self._prepare_entry(submission))
+            except (InvalidTask, UnknownTask) as error:
+                error.add_note(f"entry {at} of the batch; nothing of the batch was stored")
+                raise
+        if not batch:
+            return []
+        reply: Reply[list[Stored]] = Reply()
+        stored = self.runtime.ask(Submit(tuple(new), is_batch=True, reply=reply), reply)
+        return [
+            self.outcome(one, submission.task.definition) for one, submission in zip(stored, batch, strict=True)
+        ]
+
+    def _prepare_entry(self, submission: Submission[Any]) -> NewTask:
+        options = submission.options
+        if options.sibling_of is not None:
+            new = self.prepare(submission, options.sibling_of.spawner)
+            new.parent_id = options.sibling_of.own_parent
+            return new
+        new = self.prepare(submission)
+        new.parent_id = options.parent_id
+        return new
+
+    def spawn(
+        self,
+        parent_id: int,
+        submissions: Sequence[Submission[Any]],
+        *,
+        is_batch: bool,
+        spawner_id: int | None = None,
+        spawner_run: int | None = None,
+    ) -> list[Outcome[Any]]:
+        """Store children of a task, all or none, by way of its supervisor."""
+        spawner = None if spawner_id is None or spawner_run is None else (spawner_id, spawner_run)
+        new: list[NewTask] = []
+        for submission in submissions:
+            self._check_place(submission.options, parent_id)
+            task = self.prepare(submission, spawner)
+            task.parent_id = parent_id
+            new.append(task)
+        reply: Reply[list[Stored]] = Reply()
+        self.runtime.spawn(parent_id, Submit(tuple(new), is_batch=is_batch, reply=reply))
+        stored = self.runtime.await_reply(reply)
+        return [
+            self.outcome(one, submission.task.definition)
+            for one, submission in zip(stored, submissions, strict=True)
+        ]
+
+    @staticmethod
+    def _check_place(options: Options, parent_id: int) -> None:
+        if options.parent_id is not None and options.parent_id != parent_id:
+            raise InvalidTask(
+                f"parent: expected none or {parent_id}, which this call spawns under, got {options.parent_id}"
+            )
+
+    def outcome(self, stored: Stored, definition: Definition | None) -> Outcome[Any]:
+        """The outcome of a stored submission."""
+        return Outcome(stored.kind, stored.id, stored.replaced, _core=self, _definition=definition)
+
+    # Waiting
+
+    def wait(self, task_id: TaskId, timeout: Seconds | None) -> TaskRecord:
+        """See ``TaskHandle.wait``."""
+        seconds = None if timeout is None else to_seconds(timeout, "timeout", allow_inf=True)
+        if seconds == float("inf"):
+            seconds = None
+        if seconds == 0.0:
+            record = self.record(task_id)
+            if record.status.is_terminal:
+                return record
+            raise TimeoutError(f"task {task_id}: expected it to have ended, it is {record.status}")
+        run = current_run(self)
+        reply: Reply[str] = Reply()
+        if run is None:
+            self._await_end(task_id, reply, seconds)
+        else:
+            self._await_end_in_body(run, task_id, reply, seconds)
+        return self.record(task_id)
+
+    def _await_end(self, task_id: TaskId, reply: Reply[str], seconds: float | None) -> None:
+        self.runtime.tell(Watch(task_id, reply))
+        try:
+            self.runtime.await_reply(reply, seconds)
+        except TimeoutError:
+            self.runtime.tell(Unwatch(task_id, reply))
+            raise TimeoutError(
+                f"task {task_id}: expected it to end within {seconds:g} s, it is {self.status(task_id)}; wait longer, or cancel it"
+            ) from None
+
+    def _await_end_in_body(self, run: Run, task_id: TaskId, reply: Reply[str], seconds: float | None) -> None:
+        """The body's slot is somebody else's while it waits, and being asked to stop ends the wait."""
+        ancestors: Reply[list[int]] = Reply()
+        if task_id in self.runtime.ask(AskAncestors(run.claim.id, ancestors), ancestors):
+            raise RuntimeError(
+                f"task {run.claim.id} waits for task {task_id}, which cannot end before it does; "
+                "use a finalizer, or child_results"
+            )
+
+        def stop(reason: InterruptReason) -> None:
+            reply.fail(self.interruption(run, reason))
+
+        self.runtime.lend(run)
+        run.listen(stop)
+        try:
+            self._await_end(task_id, reply, seconds)
+        except TaskInterrupted:
+            self.runtime.tell(Unwatch(task_id, reply))
+            raise
+        finally:
+            run.unlisten(stop)
+            self.runtime.reclaim(run)
+
+    def is_body(self) -> bool:
+        """Whether the calling thread executes a run of this scheduler."""
+        return current_run(self) is not None
+
+    @staticmethod
+    def interruption(run: Run, reason: InterruptReason) -> TaskInterrupted:
+        """What a run that was asked to stop raises; known again by the run when it comes out of the body."""
+        error = TaskInterrupted(reason)
+        error.run = run  # type: ignore[attr-defined]  # a mark of the runtime's own
+        return error
+
+    # Looking and acting
+
+    def record(self, task_id: TaskId) -> TaskRecord:
+        """The record of a task; its progress is live while it runs here."""
+        return self.runtime.with_progress(records.read_record(self.runtime.readers(), task_id))
+
+    def status(self, task_id: TaskId) -> TaskStatus:
+        """The status of a task."""
+        return records.read_status(self.runtime.readers(), task_id)
+
+    def children(self, parent: TaskId) -> Iterator[TaskRecord]:
+        """The children of a task, streamed."""
+        return records.read_children(self.runtime.readers(), parent)
+
+    def child_results(
+        self, parent: int, parent_round: int, status: TaskStatus | None
+    ) -> Iterator[tuple[int, str, str, str, str, str | None, str | None]]:
+        """Settled children of a round, streamed."""
+        return records.read_child_results(
+            self.runtime.readers(), parent, parent_round, None if status is None else TaskStatus(status).value
+        )
+
+    @staticmethod
+    def child_memo(task: Task[..., Any] | None, child_id: int, memo: str | None) -> Any:
+        """A child's memo, decoded by its task's return annotation where the task is given."""
+        if memo is None:
+            return None
+        if task is None:
+            return PLAIN(memo)
+        definition = task.definition
+        if definition.final_codec is not None:
+            return definition.decode_memo(PLAIN(memo))
+        try:
+            return definition.memo_codec.decode(memo)
+        except UndecodablePayload as error:
+            raise undecodable(child_id, error) from error
+
+    def child_summary(self, parent: int, parent_round: int | None = None) -> ChildSummary:
+        """One consistent count of a round's children."""
+        readers = self.runtime.readers()
+        if parent_round is None:
+            parent_round = records.read_round(readers, parent)
+        return records.summarize_children(readers, parent, parent_round)
+
+    def cancel(self, task_id: TaskId) -> CancelResult:
+        """See ``Scheduler.cancel``."""
+        reply: Reply[CancelResult] = Reply()
+        return self.runtime.ask(Cancel(task_id, reply), reply)
+
+    def repeat(self, task_id: TaskId, *, dead_letters_only: bool) -> Outcome[Any]:
+        """See ``Scheduler.retry``."""
+        reply: Reply[Stored] = Reply()
+        stored = self.runtime.ask(Repeat(task_id, dead_letters_only=dead_letters_only, reply=reply), reply)
+        task = self.task_named(self.record(task_id).task_name)
+        return self.outcome(stored, None if task is None else task.definition)
+
+    def record_of(self, claim: Claim) -> TaskRecord:
+        """The record of a task as it was when a run began."""
+        return TaskRecord(
+            id=claim.id,
+            task_name=claim.name,
+            key=claim.key,
+            label=claim.label,
+            status=TaskStatus.RUNNING if claim.phase < 2 else TaskStatus.CANCELLING,
+            priority=Priority(claim.priority),
+            effective_priority=Priority(claim.priority),
+            payload=PLAIN(claim.payload),
+            memo=None if claim.memo is None else PLAIN(claim.memo),
+            parent_id=claim.parent_id,
+            group=None,
+            tags={},
+            fail_fast=bool(claim.fail_fast),
+            attempt=1 + claim.retries,
+            retries=claim.retries,
+            max_retries=claim.max_retries,
+            error=claim.error,
+            traceback=None,
+            created_at=ms_to_datetime(claim.created_at_ms),
+            run_at=None if claim.run_at_ms is None else ms_to_datetime(claim.run_at_ms),
+            started_at=None if claim.started_at_ms is None else ms_to_datetime(claim.started_at_ms),
+            finished_at=None,
+            expires_at=None,
+            cancel_requested_at=(
+                None if claim.cancel_requested_at_ms is None else ms_to_datetime(claim.cancel_requested_at_ms)
+            ),
+            duration=None,
+            expected_io=NO_IO,
+            actual_io=NO_IO,
+            progress=None,
+            depends_on=(),
+            retry_of=None,
+            schedule_id=None,
+        )
+
+
+NO_IO = IoBudget()
+PLAIN = msgspec.json.Decoder().decode
+
+
+def _first(*values: Any) -> Any:
+    """The first that is given."""
+    for value in values:
+        if value is not None:
+            return value
+    return None
+

@@ -1,0 +1,143 @@
+"""What a submission can be told, checked: None means not given. Options of options add up, later ones win."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from millrace.model.codec import check_key, check_label
+from millrace.model.durations import Seconds, datetime_to_ms, to_seconds
+from millrace.model.errors import InvalidTask
+from millrace.model.priority import Priority
+from millrace.model.retry import Retry
+from millrace.model.statuses import DuplicatePolicy
+
+TextOf: TypeAlias = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of one submission, or of a task's definition."""
+
+    key: str | None = None
+    label: str | None = None
+    priority: int | None = None
+    retry: Retry | None = None
+    timeout: float | None = None
+    run_after: float | None = None
+    run_at_ms: int | None = None
+    on_duplicate: DuplicatePolicy | None = None
+    fail_fast: bool | None = None
+    max_failures: int | float | None = None
+    child_concurrency: int | None = None
+    parent_id: int | None = None
+    sibling_of: Any = None
+    """The context of the task beside which it is to stand."""
+
+    def merged(self, later: "Options") -> "Options":
+        """These, and what the later ones say."""
+        given = {
+            field.name: value for field in fields(later) if (value := getattr(later, field.name)) is not None
+        }
+        both = replace(self, **given)
+        if "run_after" in given and "run_at_ms" not in given:
+            both = replace(both, run_at_ms=None)
+        if "run_at_ms" in given and "run_after" not in given:
+            both = replace(both, run_after=None)
+        return both
+
+
+def check_options(  # noqa: PLR0913 - one parameter an option
+    *,
+    key: str | None = None,
+    label: str | None = None,
+    priority: int | None = None,
+    retry: Retry | None = None,
+    timeout: Seconds | None = None,
+    run_after: Seconds | None = None,
+    run_at: datetime | None = None,
+    on_duplicate: DuplicatePolicy | None = None,
+    fail_fast: bool | None = None,
+    max_failures: int | float | None = None,
+    child_concurrency: int | None = None,
+) -> Options:
+    """Options in the types and ranges that the store takes.
+
+    Raises:
+        InvalidTask, ValueError, TypeError: of the wrong type, out of range, or at odds with one another.
+    """
+    if run_after is not None and run_at is not None:
+        raise InvalidTask("expected run_at or run_after, got both; give one of them")
+    return Options(
+        key=None if key is None else check_key(key),
+        label=None if label is None else check_label(_text("label", label)),
+        priority=None if priority is None else int(check_priority(priority)),
+        retry=_instance("retry", retry, Retry),
+        timeout=None if timeout is None else to_seconds(timeout, "timeout", allow_zero=False, allow_inf=True),
+        run_after=None if run_after is None else to_seconds(run_after, "run_after"),
+        run_at_ms=None if run_at is None else datetime_to_ms(run_at, "run_at"),
+        on_duplicate=None if on_duplicate is None else check_policy(on_duplicate),
+        fail_fast=_instance("fail_fast", fail_fast, bool),
+        max_failures=check_max_failures(max_failures),
+        child_concurrency=check_child_concurrency(child_concurrency),
+    )
+
+
+def check_priority(priority: int) -> Priority:
+    """A Priority; ValueError outside 0..255, TypeError where it is no int."""
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        raise TypeError(f"priority: expected an int in 0..255, got {type(priority).__name__}")
+    return Priority(priority)
+
+
+def check_policy(policy: DuplicatePolicy) -> DuplicatePolicy:
+    """A DuplicatePolicy, also by its name."""
+    try:
+        return DuplicatePolicy(policy)
+    except ValueError:
+        names = ", ".join(repr(str(known)) for known in DuplicatePolicy)
+        raise InvalidTask(f"on_duplicate: expected one of {names}, got {policy!r}") from None
+
+
+def check_max_failures(value: int | float | None) -> int | float | None:
+    """A number of failed children from 0, or a share of them in 0.0..1.0."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"max_failures: expected an int or a float, got {type(value).__name__}")
+    if isinstance(value, float) and (math.isnan(value) or not 0.0 <= value <= 1.0):
+        raise InvalidTask(f"max_failures: expected a share in 0.0..1.0, got {value!r}; an int is a number of children")
+    if value < 0 or (isinstance(value, int) and value >= 1 << 53):
+        raise InvalidTask(f"max_failures: expected 0 or more, got {value!r}")
+    return value
+
+
+def check_child_concurrency(value: int | None) -> int | None:
+    """At least 1."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"child_concurrency: expected an int, got {type(value).__name__}")
+    if not 1 <= value < 1 << 53:
+        raise InvalidTask(f"child_concurrency: expected at least 1, got {value!r}; leave it out for no bound")
+    return value
+
+
+def check_texts(what: str, value: object) -> None:
+    """A callable that gives a text from the payload, or none."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{what}: expected a callable that takes the payload, got {type(value).__name__}")
+
+
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidTask(f"{what}: expected a str, got {type(value).__name__}")
+    return value
+
+
+def _instance(what: str, value: Any, kind: type) -> Any:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{what}: expected {kind.__name__}, got {type(value).__name__}")
+    return value
+

@@ -1,0 +1,68 @@
+"""Listening to events."""
+
+import queue
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+from millrace.actors.hub import Feed, Hub
+from millrace.model.durations import Seconds, to_seconds
+from millrace.model.events import Event, TaskEvent
+
+
+class Subscription:
+    """Events from now on. Iterate over it, or ``get``. A slow reader loses the oldest, never silently: ``missed`` counts them."""
+
+    def __init__(
+        self, hub: Hub, *, kinds: Iterable[type[Event]] | None, domain: str | None, task: str | None, maxsize: int
+    ) -> None:
+        """Made by ``Scheduler.subscribe``."""
+        wanted = None if kinds is None else tuple(kinds)
+        prefix = None if domain is None else f"{domain}::"
+
+        def accepts(event: Event) -> bool:
+            if wanted is not None and not isinstance(event, wanted):
+                return False
+            if not isinstance(event, TaskEvent):
+                return True
+            return (prefix is None or event.task_name.startswith(prefix)) and task in (None, event.task_name)
+
+        self._hub = hub
+        self._feed = Feed(accepts, maxsize)
+        hub.add(self._feed)
+
+    @property
+    def missed(self) -> int:
+        """Events that this reader was too slow for."""
+        return self._feed.missed
+
+    def get(self, timeout: Seconds | None = None) -> Event:
+        """The next event.
+
+        Raises:
+            queue.Empty: none came within ``timeout`` seconds, or the subscription is closed and read out.
+        """
+        event = self._feed.get(None if timeout is None else to_seconds(timeout, "timeout"))
+        if event is None:
+            raise queue.Empty
+        return event
+
+    def __iter__(self) -> Iterator[Event]:
+        """Until the subscription is closed and read out."""
+        while True:
+            event = self._feed.get(None)
+            if event is None:
+                return
+            yield event
+
+    def close(self) -> None:
+        """No more events come; those that came can still be read."""
+        self._hub.remove(self._feed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,223 @@
+"""Runs bodies on daemon threads of this process. Stopping is cooperative: nothing is ever thrown into a thread.
+
+Runs wait in a heap in the order of starts, and as many threads as there are slots take them out: so a run that was
+claimed ahead of the free slots begins when a slot is free, and not before. A thread whose run waits for another task
+or was given up is replaced for as long as that lasts.
+"""
+
+import heapq
+import itertools
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable
+
+from millrace.executors.run import Run
+from millrace.model.errors import InterruptReason
+from millrace.model.outcomes import RunOutcome
+
+log = logging.getLogger("millrace.executors")
+
+Runner = Callable[[Run], RunOutcome]
+Report = Callable[[RunOutcome], None]
+
+
+class ThreadExecutor:
+    """A pool of daemon threads.
+
+    Args:
+        runner: calls the function of a run and says how it ended; must not raise.
+        report: takes the outcome; called in the run's thread.
+        on_thread_end: told of a run that had been given up and has ended after all.
+        name: for the threads' names.
+    """
+
+    def __init__(
+        self, runner: Runner, report: Report, *, on_thread_end: Callable[[Run], None] | None = None, name: str = "run"
+    ) -> None:
+        self._runner = runner
+        self._report = report
+        self._on_thread_end = on_thread_end
+        self._name = name
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[tuple[int, int, int], int, Run]] = []
+        self._order = itertools.count()
+        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._runs: dict[int, Run] = {}
+        """Begun or waiting, by task."""
+        self._abandoned: dict[int, Run] = {}
+        self._slots = 0
+        self._threads = 0
+        self._extra = 0
+        """Threads over the slots: stand-ins for those that wait or were given up."""
+        self._thread_numbers = itertools.count(1)
+        self._is_stopping = False
+        self._idle = threading.Condition(self._lock)
+
+    def start(self, slots: int) -> None:
+        """Begin to run, ``slots`` runs at once."""
+        with self._lock:
+            self._is_stopping = False
+        self.resize(slots)
+
+    def resize(self, slots: int) -> None:
+        """Change the number of slots: more begin at once, fewer as runs end."""
+        with self._lock:
+            self._slots = slots
+            self._fill()
+
+    def submit(self, runs: Iterable[Run]) -> None:
+        """Run these as slots become free, the most urgent first."""
+        count = 0
+        with self._lock:
+            for run in runs:
+                self._runs[run.claim.id] = run
+                heapq.heappush(self._waiting, (run.place, next(self._order), run))
+                count += 1
+            self._fill()
+        for _ in range(count):
+            self._tokens.put(None)
+
+    def interrupt(self, task_id: int, run_number: int, reason: InterruptReason) -> bool:
+        """Ask a run to stop. False where it is not here (it has ended, or never was)."""
+        run = self._runs.get(task_id)
+        if run is None or run.claim.run != run_number:
+            return False
+        run.ask(reason)
+        return True
+
+    def interrupt_all(self, reason: InterruptReason) -> None:
+        """Ask all runs to stop."""
+        for run in list(self._runs.values()):
+            run.ask(reason)
+
+    def withdraw(self) -> list[Run]:
+        """Take back the runs that have not begun."""
+        with self._lock:
+            taken = [entry[2] for entry in self._waiting]
+            self._waiting.clear()
+            for run in taken:
+                del self._runs[run.claim.id]
+        return taken
+
+    def withdraw_one(self, task_id: int, run_number: int) -> bool:
+        """Take one run back; False where it has begun, or is not here."""
+        with self._lock:
+            for at, (_, _, run) in enumerate(self._waiting):
+                if run.claim.id == task_id and run.claim.run == run_number:
+                    del self._waiting[at]
+                    heapq.heapify(self._waiting)
+                    del self._runs[task_id]
+                    return True
+        return False
+
+    def lend(self, run: Run) -> None:
+        """The run waits for another task: a stand-in takes its slot. Called by the run's own threads."""
+        with self._lock:
+            run.waits += 1
+            if run.waits == 1:
+                self._extra += 1
+                self._fill()
+
+    def reclaim(self, run: Run) -> None:
+        """The wait is over; the run goes on at once, and one thread ends when its run has ended."""
+        with self._lock:
+            run.waits -= 1
+            if run.waits == 0:
+                self._extra -= 1
+
+    def abandon(self, task_id: int, run_number: int) -> Run | None:
+        """Give a run up: its slot is free, its own outcome is dropped. None where it has ended by itself."""
+        with self._lock:
+            run = self._runs.get(task_id)
+            if run is None or run.claim.run != run_number or run.begun_at is None or run.has_ended:
+                return None
+            run.is_abandoned = True
+            del self._runs[task_id]
+            self._abandoned[task_id] = run
+            if not self._runs:
+                self._idle.notify_all()
+            self._extra += 1
+            self._fill()
+            return run
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until every run is over and reported; False where ``timeout_s`` was not enough."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._runs, timeout_s)
+
+    def run_of(self, task_id: int) -> Run | None:
+        """The run of a task, begun or waiting."""
+        return self._runs.get(task_id)
+
+    def runs(self) -> list[Run]:
+        """All runs, begun or waiting."""
+        return list(self._runs.values())
+
+    def abandoned(self) -> list[Run]:
+        """Runs that were given up and whose threads still go on."""
+        return list(self._abandoned.values())
+
+    def stop(self) -> None:
+        """Let the threads end as their runs end; what has not begun is dropped (withdraw it first)."""
+        with self._lock:
+            self._is_stopping = True
+            self._waiting.clear()
+            threads = self._threads
+        for _ in range(threads):
+            self._tokens.put(None)
+
+    # The threads
+
+    def _fill(self) -> None:
+        """Start threads for waiting runs up to the slots. Holding the lock."""
+        while self._threads < self._slots + self._extra and not self._is_stopping and self._waiting:
+            self._threads += 1
+            name = f"millrace-{self._name}-{next(self._thread_numbers)}"
+            try:
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+            except RuntimeError:
+                # The system gives no more threads: those that are there go on, and the next submit tries again.
+                self._threads -= 1
+                log.exception("cannot start a thread for a run; %d are running", self._threads)
+                if self._threads == 0:
+                    raise
+                return
+
+    def _work(self) -> None:
+        while True:
+            self._tokens.get()
+            with self._lock:
+                if self._is_stopping or self._threads > self._slots + self._extra:
+                    self._threads -= 1
+                    if not self._is_stopping:
+                        self._tokens.put(None)  # the token was for a run: another thread takes it
+                    return
+                if not self._waiting:
+                    continue
+                run = heapq.heappop(self._waiting)[2]
+                run.begin()
+            if not self._do(run):
+                return
+
+    def _do(self, run: Run) -> bool:
+        """Run it and report; False where this thread was replaced meanwhile."""
+        outcome = self._runner(run)
+        with self._lock:
+            run.has_ended = True
+            if run.is_abandoned:
+                self._abandoned.pop(run.claim.id, None)
+                self._extra -= 1
+                self._threads -= 1
+        if run.is_abandoned:
+            if self._on_thread_end is not None:
+                self._on_thread_end(run)
+            return False
+        self._report(outcome)
+        with self._lock:
+            # Only now, so that a run is always known here or reported; the task's next run may be here already.
+            if self._runs.get(run.claim.id) is run:
+                del self._runs[run.claim.id]
+            if not self._runs:
+                self._idle.notify_all()
+        return True

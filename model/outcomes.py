@@ -1,0 +1,40 @@
+"""How one run ended, as a value: the executor reports it, the rules decide by it."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class RunKind(StrEnum):
+    """What the function did."""
+
+    RETURNED = "returned"
+    FAILED = "failed"
+    """It raised, or ran out of time."""
+    INTERRUPTED = "interrupted"
+    """It raised the ``TaskInterrupted`` of its own run."""
+    UNRUNNABLE = "unrunnable"
+    """This program cannot run it: unknown task, or a payload or memo that does not decode."""
+
+
+class RunOutcome(msgspec.Struct, frozen=True):
+    """The end of a run. ``task_id`` and ``run`` are the fence: the outcome of any other run than the present is dropped."""
+
+    task_id: int
+    run: int
+    phase: int
+    name: str
+    kind: RunKind
+    memo: str | None = None
+    """JSON text of what it returned; None where nothing is to be recorded."""
+    error: str | None = None
+    traceback: str | None = None
+    retryable: bool = False
+    retry_delay_s: float | None = None
+    """Seconds until the repetition; None where there is none."""
+    asked: str | None = None
+    """What the run had been asked to stop for when it ended."""
+    duration_s: float = 0.0
+    progress: float | None = None
+    abandoned: bool = False
+    """The run was given up: its thread may still be going."""

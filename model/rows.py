@@ -1,0 +1,163 @@
+"""Rows as the runtime moves them: what the store gives and takes, one class a shape. The order of fields is the order of columns."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import msgspec
+
+
+class Phase(IntEnum):
+    """What of a task executes, or executes next. The first two order the queue: finalizers start before bodies."""
+
+    FINALIZER = 0
+    BODY = 1
+    CHILDREN = 2
+    """The body has returned or the end is decided; nothing executes, children are active."""
+    TAIL = 3
+    """The finalizer has ended well; children it spawned are active."""
+    HOOK = 4
+    """The cancel hook is due or executes."""
+
+
+class Row(msgspec.Struct, array_like=True):
+    """The mutable part of a queue row, as a transaction holds it. SQLite's 0 and 1 stand for False and True."""
+
+    id: int
+    name: str
+    key: str
+    label: str
+    status: str
+    phase: int
+    phase_runs: int
+    executing: int
+    priority: int
+    memo: str | None
+    parent_id: int | None
+    parent_round: int
+    run: int
+    round: int
+    round_run: int
+    holds_key: int
+    held: int
+    limited: int
+    delayed: int
+    run_at_ms: int | None
+    retries: int
+    max_retries: int
+    crashes: int
+    fail_fast: int
+    max_failures: int | float | None
+    child_concurrency: int | None
+    child_total: int
+    child_active: int
+    child_failed: int
+    first_failure: str | None
+    closing: str | None
+    cascade: int
+    error: str | None
+    traceback: str | None
+    cancel_requested_at_ms: int | None
+    superseded_by: int | None
+    rerun: str | None
+    options: str | None
+    is_flow: int
+    flow_open: int
+    created_at_ms: int
+    started_at_ms: int | None
+    duration_s: float | None
+    progress: float | None
+
+    @property
+    def is_ready(self) -> bool:
+        """True where nothing but a slot (or its parent's offer) is between the task and a start."""
+        return self.status == "pending" and not self.delayed and not self.held
+
+
+class PlainEnd(msgspec.Struct, array_like=True, frozen=True):
+    """A leaf that ended well, and where it hangs in its tree."""
+
+    id: int
+    parent_id: int | None
+    parent_round: int
+    limited: int
+
+
+class Claim(msgspec.Struct, array_like=True, frozen=True):
+    """A committed start: all that an executor needs to run it and to show the record of the run."""
+
+    id: int
+    run: int
+    phase: int
+    phase_runs: int
+    name: str
+    key: str
+    label: str
+    priority: int
+    payload: str
+    memo: str | None
+    parent_id: int | None
+    parent_round: int
+    round: int
+    round_run: int
+    limited: int
+    fail_fast: int
+    retries: int
+    max_retries: int
+    crashes: int
+    options: str | None
+    error: str | None
+    created_at_ms: int
+    run_at_ms: int | None
+    started_at_ms: int | None
+    cancel_requested_at_ms: int | None
+    child_total: int
+
+
+class NewTask(msgspec.Struct):
+    """A submission, checked, encoded and with its options resolved, on its way into the queue."""
+
+    name: str
+    key: str
+    label: str
+    priority: int | None
+    """None: the parent's, else NORMAL."""
+    payload: str
+    max_retries: int
+    policy: str
+    fail_fast: bool = True
+    max_failures: int | float | None = None
+    child_concurrency: int | None = None
+    options: str | None = None
+    run_at_ms: int | None = None
+    parent_id: int | None = None
+    spawner_id: int | None = None
+    spawner_run: int | None = None
+    retry_of: int | None = None
+
+
+class Ready(NamedTuple):
+    """A task that can start, as the dispatcher orders them: finalizers before bodies, then the lower id."""
+
+    priority: int
+    phase: int
+    id: int
+    crashes: int
+
+
+class RetryFields(msgspec.Struct, array_like=True):
+    """What a task that is repeated by hand takes over from the settled row."""
+
+    id: int
+    name: str
+    key: str
+    label: str
+    status: str
+    priority: int
+    payload: str
+    parent_id: int | None
+    max_retries: int
+    fail_fast: int
+    max_failures: int | float | None
+    child_concurrency: int | None
+    options: str | None
+    retried_as: int | None

@@ -1,0 +1,254 @@
+"""Reading tasks as their callers see them. Each function is one consistent read on a reader's connection, in any thread."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from millrace.model.durations import ms_to_datetime
+from millrace.model.errors import TaskNotFound
+from millrace.model.priority import Priority
+from millrace.model.records import ChildSummary, IoBudget, TaskRecord
+from millrace.model.statuses import TaskStatus
+from millrace.store.readers import Readers
+from millrace.store.statements import SQL
+
+PAGE: Final = 256
+"""Rows that a streaming reader fetches at once."""
+_NOTHING: Final = IoBudget()
+_decode = msgspec.json.decode
+_encode = msgspec.json.encode
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else _decode(text)
+
+
+def make_record(row: tuple[Any, ...]) -> TaskRecord:
+    """A record from a row of ``select_record``."""
+    (
+        task_id,
+        name,
+        key,
+        label,
+        status,
+        priority,
+        payload,
+        memo,
+        parent_id,
+        fail_fast,
+        retries,
+        max_retries,
+        error,
+        traceback,
+        created,
+        run_at,
+        started,
+        finished,
+        cancelled,
+        duration,
+        progress,
+        retry_of,
+    ) = row
+    return TaskRecord(
+        id=task_id,
+        task_name=name,
+        key=key,
+        label=label,
+        status=TaskStatus(status),
+        priority=Priority(priority),
+        effective_priority=Priority(priority),
+        payload=_json(payload),
+        memo=_json(memo),
+        parent_id=parent_id,
+        group=None,
+        tags={},
+        fail_fast=bool(fail_fast),
+        attempt=0 if started is None else 1 + retries,
+        retries=retries,
+        max_retries=max_retries,
+        error=error,
+        traceback=traceback,
+        created_at=ms_to_datetime(created),
+        run_at=None if run_at is None else ms_to_datetime(run_at),
+        started_at=None if started is None else ms_to_datetime(started),
+        finished_at=None if finished is None else ms_to_datetime(finished),
+        expires_at=None,
+        cancel_requested_at=None if cancelled is None else ms_to_datetime(cancelled),
+        duration=duration,
+        expected_io=_NOTHING,
+        actual_io=_NOTHING,
+        progress=progress,
+        depends_on=(),
+        retry_of=retry_of,
+        schedule_id=None,
+    )
+
+
+def not_found(connection: apsw.Connection, task_id: int) -> TaskNotFound:
+    """The error for an id without a row: whether it never was, or is pruned."""
+    newest: int | None = connection.execute(SQL["select_max_id"]).get
+    return TaskNotFound(task_id, pruned=0 < task_id <= (newest or 0))
+
+
+def read_record(readers: Readers, task_id: int) -> TaskRecord:
+    """The record of a task; TaskNotFound."""
+    with readers.borrow() as connection:
+        row = _fits(task_id) and connection.execute(SQL["select_record"], {"id": task_id}).fetchone()
+        if not row:
+            raise not_found(connection, task_id)
+        return make_record(row)
+
+
+def _fits(task_id: int) -> bool:
+    """Whether SQLite can hold the id at all."""
+    return -(1 << 63) <= task_id < 1 << 63
+
+
+def read_status(readers: Readers, task_id: int) -> TaskStatus:
+    """The status of a task; TaskNotFound."""
+    with readers.borrow() as connection:
+        status = connection.execute(SQL["select_status"], {"id": task_id}).get if _fits(task_id) else None
+        if status is None:
+            raise not_found(connection, task_id)
+        return TaskStatus(status)
+
+
+def find_record(readers: Readers, name: str, key: str) -> TaskRecord | None:
+    """The active root task of a name and key, else the newest active child, else the newest settled one."""
+    with readers.borrow() as connection:
+        names = {"name": name, "key": key}
+        task_id = connection.execute(SQL["find_active"], names).get
+        if task_id is None:
+            task_id = connection.execute(SQL["find_settled"], names).get
+        if task_id is None:
+            return None
+        row = connection.execute(SQL["select_record"], {"id": task_id}).fetchone()
+        return None if row is None else make_record(row)
+
+
+def read_children(readers: Readers, parent: int) -> Iterator[TaskRecord]:
+    """Every child a task ever had, by id; page by page, so that memory does not grow with their number."""
+    after = 0
+    while _fits(parent):
+        with readers.borrow() as connection:
+            bindings = {"parent": parent, "after": after, "limit": PAGE}
+            page = [make_record(row) for row in connection.execute(SQL["select_children"], bindings)]
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = page[-1].id
+
+
+def read_child_results(
+    readers: Readers, parent: int, parent_round: int, status: str | None
+) -> Iterator[tuple[int, str, str, str, str, str | None, str | None]]:
+    """Settled children of a round in the order of their commits: id, name, key, label, status, memo text, error."""
+    after = 0
+    while True:
+        with readers.borrow() as connection:
+            bindings = {"parent": parent, "round": parent_round, "after": after, "status": status, "limit": PAGE}
+            page: list[Any] = connection.execute(SQL["select_child_results"], bindings).fetchall()
+        for row in page:
+            yield row[1:]
+        if len(page) < PAGE:
+            return
+        after = page[-1][0]
+
+
+def read_round(readers: Readers, task_id: int) -> int:
+    """The present round of a task; TaskNotFound."""
+    with readers.borrow() as connection:
+        found = connection.execute(SQL["select_round"], {"id": task_id}).fetchone() if _fits(task_id) else None
+        if found is None:
+            raise not_found(connection, task_id)
+        round_now: int = found[0]
+        return round_now
+
+
+def summarize_children(readers: Readers, parent: int, parent_round: int) -> ChildSummary:
+    """One consistent count of the children of a round."""
+    with readers.borrow() as connection:
+        bindings = {"parent": parent, "round": parent_round}
+        connection.execute(SQL["begin_read"])
+        try:
+            active: int = connection.execute(SQL["count_active_children"], bindings).get
+            settled = {
+                TaskStatus(status): count
+                for status, count in connection.execute(SQL["count_settled_children"], bindings)
+            }
+            errors: Any = tuple(connection.execute(SQL["count_child_errors"], bindings).fetchall())
+        finally:
+            connection.execute(SQL["commit"])
+        return ChildSummary(active + sum(settled.values()), active, settled, errors)
+
+
+def read_dead_letters(readers: Readers, limit: int) -> list[TaskRecord]:
+    """Dead letters that have not been retried by hand, newest first."""
+    with readers.borrow() as connection:
+        ids = [task_id for (task_id,) in connection.execute(SQL["select_dead_letters"], {"limit": limit})]
+    return [read_record(readers, task_id) for task_id in ids]
+
+
+def read_flow(readers: Readers, flow_id: int) -> tuple[Any, int]:
+    """State and revision of a flow; TaskNotFound."""
+    with readers.borrow() as connection:
+        found = connection.execute(SQL["load_flow"], {"id": flow_id}).fetchone() if _fits(flow_id) else None
+        if found is None:
+            raise TaskNotFound(flow_id)
+        return _decode(found[0]), found[1]
+
+
+def find_flow(readers: Readers, key: str) -> int:
+    """The newest active flow under a key, else the newest; TaskNotFound."""
+    with readers.borrow() as connection:
+        found: int | None = connection.execute(SQL["find_flow"], {"key": key}).get
+        if found is None:
+            raise TaskNotFound(key)
+        return found
+
+
+def read_tasks(
+    readers: Readers,
+    *,
+    statuses: list[str] | None,
+    name: str | None,
+    parent: int | None,
+    key: str | None,
+    limit: int,
+    before: int | None,
+) -> list[TaskRecord]:
+    """Active and settled tasks by every filter given, newest first."""
+    bindings = {
+        "statuses": None if statuses is None else _encode(statuses).decode(),
+        "name": name,
+        "parent": parent,
+        "key": key,
+        "limit": limit,
+        "before": before if before is not None else (1 << 63) - 1,
+    }
+    with readers.borrow() as connection:
+        statement = "select_tasks" if parent is None else "select_tasks_of_parent"
+        return [make_record(row) for row in connection.execute(SQL[statement], bindings)]
+
+
+def count_tasks(
+    readers: Readers, *, statuses: list[str] | None, name: str | None, parent: int | None
+) -> int:
+    """How many active and settled tasks pass every filter given."""
+    bindings = {
+        "statuses": None if statuses is None else _encode(statuses).decode(),
+        "name": name,
+        "parent": parent,
+    }
+    with readers.borrow() as connection:
+        statement = "count_tasks" if parent is None else "count_tasks_of_parent"
+        count: int = connection.execute(SQL[statement], bindings).get
+        return count
+
+
+def count_active(readers: Readers) -> dict[TaskStatus, int]:
+    """Active tasks by status."""
+    with readers.borrow() as connection:
+        return {TaskStatus(status): count for status, count in connection.execute(SQL["count_active"])}

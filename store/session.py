@@ -1,0 +1,97 @@
+"""The writing side of an open store: the connection, its writer, the checks around a commit, and checkpoints.
+
+Used by one thread, the persistence actor's.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final
+
+import apsw
+
+from millrace.model.errors import CommitUnknown, StoreError
+from millrace.store.connection import Location, set_writer
+from millrace.store.faults import translated
+from millrace.store.opening import FileIdentity, check_not_moved, identify_log, open_store
+from millrace.store.writer import Writer
+
+log = logging.getLogger("millrace.store")
+
+CHECKPOINT_PAGES: Final = 2000
+"""Pages in the log from which on it is copied into the file, after the answers are out: about 8 MB."""
+
+
+class Session:
+    """An open store.
+
+    Args:
+        location: of the store.
+        upgrade: whether an older store is migrated: the owner's right.
+        check_owner: raises where this process is no longer the owner; None where it is not meant to be.
+    """
+
+    def __init__(self, location: Location, *, upgrade: bool, check_owner: Callable[[], None] | None = None) -> None:
+        self._location = location
+        self._upgrade = upgrade
+        self._check_owner = check_owner
+        self._log_pages = 0
+        self._open()
+
+    def _open(self) -> None:
+        connection = open_store(self._location, upgrade=self._upgrade)
+        try:
+            with self.translated():
+                set_writer(connection)
+                connection.set_wal_hook(self._on_log_grown)
+            self._log_identity: FileIdentity = identify_log(self._location)
+        except BaseException:
+            connection.close(force=True)
+            raise
+        self.writer = Writer(connection)
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Around calls into the writer: errors of SQLite leave as those of millrace."""
+        return translated(self._location.real_path)
+
+    def _on_log_grown(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        del connection, name
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def commit(self) -> None:
+        """Commit, once it is sure that the files are still those that were opened.
+
+        Raises:
+            StoreMoved: they are not: nothing is committed.
+        """
+        check_not_moved(self.writer.connection, self._location, self._log_identity)
+        if self._check_owner is not None:
+            self._check_owner()
+        self.writer.commit()
+
+    def after_commit(self) -> None:
+        """Copy the log into the file where it has grown long. Not before the answers are out: they do not wait for it."""
+        if self._log_pages >= CHECKPOINT_PAGES:
+            try:
+                self.writer.checkpoint()
+            except apsw.BusyError:
+                return  # somebody else is at it
+            self._log_pages = 0
+
+    def after_error(self, error: StoreError) -> None:
+        """Get ready to try again: after an error inside a commit the connection is opened anew."""
+        self.writer.rollback()
+        is_io = error.code is not None and error.code & 0xFF == apsw.SQLITE_IOERR
+        if isinstance(error, CommitUnknown) or is_io:
+            self.writer.close()
+            self._open()
+
+    def close(self) -> None:
+        """Copy what the log holds into the file, and close."""
+        try:
+            self.writer.rollback()
+            self.writer.checkpoint()
+        except apsw.Error as error:
+            log.warning("closing %s: the log stays as it is: %s", self._location.path, error)
+        self.writer.close()

@@ -1,0 +1,142 @@
+-- name: select_record
+-- One task, active or settled. The order of columns is that of store.records.
+SELECT
+    id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error, traceback,
+    created_at_ms, run_at_ms, started_at_ms, NULL, cancel_requested_at_ms, duration_s, progress, retry_of
+FROM task WHERE id = :id
+UNION ALL
+SELECT
+    id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error, traceback,
+    created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress, retry_of
+FROM history WHERE id = :id;
+
+-- name: select_children
+-- A page of the children of a task, ever, by id.
+SELECT * FROM (
+    SELECT
+        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
+        traceback, created_at_ms, run_at_ms, started_at_ms, NULL, cancel_requested_at_ms, duration_s, progress, retry_of
+    FROM task INDEXED BY task_child WHERE parent_id = :parent AND id > :after
+    UNION ALL
+    SELECT
+        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
+        traceback, created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress,
+        retry_of
+    FROM history INDEXED BY history_child_id WHERE parent_id = :parent AND id > :after)
+ORDER BY id LIMIT :limit;
+
+-- name: select_status
+SELECT status FROM task WHERE id = :id UNION ALL SELECT status FROM history WHERE id = :id;
+
+-- name: select_max_id
+SELECT seq FROM sqlite_sequence WHERE name = 'task';
+
+-- name: find_active
+-- The active task of a name and key: a root one first, else the newest child.
+SELECT id FROM (
+    SELECT id, parent_id FROM task INDEXED BY task_key WHERE name = :name AND key = :key AND holds_key = 1
+    UNION ALL
+    SELECT id, parent_id FROM task INDEXED BY task_unheld_key WHERE name = :name AND key = :key AND holds_key = 0)
+ORDER BY parent_id IS NOT NULL, id DESC LIMIT 1;
+
+-- name: find_settled
+SELECT id FROM history INDEXED BY history_key WHERE key = :key AND name = :name ORDER BY id DESC LIMIT 1;
+
+-- name: select_child_results
+-- Settled children of a round in the order of their commits, from a place on.
+SELECT seq, id, name, key, label, status, memo, error FROM history INDEXED BY history_child
+WHERE parent_id = :parent AND parent_round = :round AND seq > :after AND (:status IS NULL OR status = :status)
+ORDER BY seq LIMIT :limit;
+
+-- name: select_round
+-- The present round of an active task; a settled one's is its last.
+SELECT round, child_total, child_active FROM task WHERE id = :id
+UNION ALL
+SELECT round, NULL, NULL FROM history WHERE id = :id;
+
+-- name: count_active_children
+SELECT count(*) FROM task INDEXED BY task_child WHERE parent_id = :parent AND parent_round = :round;
+
+-- name: count_settled_children
+SELECT status, count(*) FROM history INDEXED BY history_child_status
+WHERE parent_id = :parent AND parent_round = :round GROUP BY status;
+
+-- name: count_child_errors
+-- Failed children by the first line of their error: most frequent first, ties by text.
+SELECT substr(error, 1, instr(error || char(10), char(10)) - 1) AS line, count(*) AS n
+FROM history INDEXED BY history_child_status
+WHERE parent_id = :parent AND parent_round = :round AND status IN ('failed', 'dead_letter', 'expired', 'dependency_failed')
+GROUP BY line ORDER BY n DESC, line LIMIT 20;
+
+-- name: select_dead_letters
+SELECT id FROM history AS h INDEXED BY history_dead_letter
+WHERE status = 'dead_letter'
+    AND NOT EXISTS (SELECT 1 FROM task WHERE retry_of = h.id)
+    AND NOT EXISTS (SELECT 1 FROM history WHERE retry_of = h.id)
+ORDER BY seq DESC LIMIT :limit;
+
+-- name: count_active
+SELECT status, count(*) FROM task GROUP BY status;
+
+-- name: begin_read
+BEGIN;
+
+-- name: select_tasks
+-- Active and settled tasks, newest first; each side stops at the limit before the two are merged.
+SELECT * FROM (
+    SELECT * FROM (SELECT
+        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
+        traceback, created_at_ms, run_at_ms, started_at_ms, NULL, cancel_requested_at_ms, duration_s, progress, retry_of
+    FROM task
+    WHERE id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY id DESC LIMIT :limit)
+    UNION ALL
+    SELECT * FROM (SELECT
+        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
+        traceback, created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress, retry_of
+    FROM history
+    WHERE id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY id DESC LIMIT :limit)
+)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: select_tasks_of_parent
+-- Active and settled tasks, newest first; each side stops at the limit before the two are merged.
+SELECT * FROM (
+    SELECT * FROM (SELECT
+        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
+        traceback, created_at_ms, run_at_ms, started_at_ms, NULL, cancel_requested_at_ms, duration_s, progress, retry_of
+    FROM task
+    WHERE parent_id = :parent AND id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY id DESC LIMIT :limit)
+    UNION ALL
+    SELECT * FROM (SELECT
+        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
+        traceback, created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress, retry_of
+    FROM history
+    WHERE parent_id = :parent AND id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY id DESC LIMIT :limit)
+)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: count_tasks
+SELECT
+    (SELECT count(*) FROM task
+        WHERE (:name IS NULL OR name = :name)
+            AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))))
+    + (SELECT count(*) FROM history
+        WHERE (:name IS NULL OR name = :name)
+            AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))));
+
+-- name: count_tasks_of_parent
+SELECT
+    (SELECT count(*) FROM task
+        WHERE parent_id = :parent AND (:name IS NULL OR name = :name)
+            AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))))
+    + (SELECT count(*) FROM history
+        WHERE parent_id = :parent AND (:name IS NULL OR name = :name)
+            AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))));

@@ -29,7 +29,9 @@ def cancel(ledger: Ledger, task_id: int) -> CancelResult:
 def _cancel_settled(ledger: Ledger, task_id: int) -> CancelResult:
     status = ledger.has_settled(task_id) or ledger.writer.load_settled([task_id]).get(task_id)
     if status is None:
-        return CancelResult(False, False, False, None, f"there is no task {task_id}: it never was, or its row is pruned")
+        return CancelResult(
+            False, False, False, None, f"there is no task {task_id}: it never was, or its row is pruned"
+        )
     strays = ledger.writer.select_children_to_cancel(task_id, MAX_ROWS)
     ledger.load(strays)
     for child_id in strays:
@@ -37,7 +39,9 @@ def _cancel_settled(ledger: Ledger, task_id: int) -> CancelResult:
         if child is not None and child.closing not in ("cancelled", "superseded"):
             request(ledger, child, "cancelled")
     if strays:
-        return CancelResult(True, True, False, TaskStatus(status), f"it ended {status} before; its active children are cancelled")
+        return CancelResult(
+            True, True, False, TaskStatus(status), f"it ended {status} before; its active children are cancelled"
+        )
     if status == TaskStatus.CANCELLED:
         return CancelResult(True, True, True, TaskStatus.CANCELLED, "it was cancelled before")
     return CancelResult(True, False, True, TaskStatus(status), f"it ended {status} before")

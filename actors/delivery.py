@@ -177,9 +177,7 @@ class Delivery:
         ids = ledger.writer.select_executing()
         ledger.load(ids)
         rows = [row for task_id in ids if (row := ledger.row(task_id)) is not None]
-        return [
-            (row.id, row.run) for row in rows if executors is None or not executors.is_running(row.id, row.run)
-        ]
+        return [(row.id, row.run) for row in rows if executors is None or not executors.is_running(row.id, row.run)]
 
     def count(self, counter: str, name: str = "", value: str = "") -> None:
         """One more of something that no commit counts."""

@@ -9,7 +9,7 @@ Dies: with its next message after an error; its successor begins from the execut
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from millrace.actors.actor import Actor, Loop, Watcher
 from millrace.actors.clock import Arm
@@ -483,4 +483,3 @@ class Dispatcher(Actor):
         task = state.held_back.pop(task_id, None)
         if task is not None:
             state.window.offer((task,))
-

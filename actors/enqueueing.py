@@ -95,7 +95,11 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask], *, is_batch: bool) -> list
         task = tasks[place]
         holder = None if task.policy == DuplicatePolicy.ALLOW else holders.get(at)
         results[place] = _store(
-            ledger, task, parents[task.parent_id], holder, is_held=at in winding and task.policy != DuplicatePolicy.ALLOW
+            ledger,
+            task,
+            parents[task.parent_id],
+            holder,
+            is_held=at in winding and task.policy != DuplicatePolicy.ALLOW,
         )
     inserted = 0
     final: list[Stored] = []
@@ -194,7 +198,9 @@ def _store(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row | None
             ledger.ready(holder)
             return Stored(SubmitKind.UPGRADED, holder.id)
         case duplicates.Requeue(rerun_priority):
-            stored = msgspec.structs.replace(task, priority=rerun_priority, parent_id=None, spawner_id=None, spawner_run=None)
+            stored = msgspec.structs.replace(
+                task, priority=rerun_priority, parent_id=None, spawner_id=None, spawner_run=None
+            )
             holder.rerun = _encode(stored).decode()
             ledger.changed(holder)
             return Stored(SubmitKind.REQUEUED, holder.id)

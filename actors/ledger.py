@@ -64,7 +64,9 @@ class Ledger:
 
     def load(self, ids: Iterable[int]) -> None:
         """Fetch rows that are not here yet, in one statement."""
-        missing = [task_id for task_id in dict.fromkeys(ids) if task_id not in self._rows and task_id not in self._settled]
+        missing = [
+            task_id for task_id in dict.fromkeys(ids) if task_id not in self._rows and task_id not in self._settled
+        ]
         if missing:
             self.write_inserts()
             for row in self.writer.load_rows(missing):
@@ -170,7 +172,9 @@ class Ledger:
     def ready(self, row: Row) -> None:
         """The task can start: its dispatcher or its parent's supervisor hears of it."""
         if row.is_ready:
-            self.ready_entry(Ready(row.priority, row.phase, row.id, row.crashes), row.parent_id if row.limited else None)
+            self.ready_entry(
+                Ready(row.priority, row.phase, row.id, row.crashes), row.parent_id if row.limited else None
+            )
 
     def ready_entry(self, entry: Ready, bounded_parent: int | None) -> None:
         """The same for a row that is only being inserted."""
@@ -208,7 +212,9 @@ class Ledger:
                 )
             )
 
-    def tell_new(self, kind: type[events.TaskEvent], task_id: int, task: NewTask, parent_id: int | None, priority: int) -> None:
+    def tell_new(
+        self, kind: type[events.TaskEvent], task_id: int, task: NewTask, parent_id: int | None, priority: int
+    ) -> None:
         """An event of a task that is only being inserted."""
         if self.is_heard:
             self.effects.events.append(

@@ -369,7 +369,9 @@ class Persistence(Actor):
         ledger.flush()
         tasks = ledger.writer.select_offers(parent_id, known, max(limit, parent.child_concurrency))
         executing = ledger.writer.select_executing_children(parent_id)
-        self._delivery.offers(ledger.effects, parent_id, tuple(tasks), limit, parent.child_concurrency, tuple(executing))
+        self._delivery.offers(
+            ledger.effects, parent_id, tuple(tasks), limit, parent.child_concurrency, tuple(executing)
+        )
 
     def _promote(self, ledger: Ledger) -> None:
         ids = ledger.writer.promote_due(ledger.steady_ms, DUE_STEP)
@@ -490,4 +492,3 @@ def _answer(effects: Effects, reply: Reply[Any], value: object) -> None:
 
 def _refuse(effects: Effects, reply: Reply[Any], error: MillraceError) -> None:
     effects.answers.append(lambda: reply.fail(error))
-

@@ -412,7 +412,13 @@ class Runtime:
             if self.executors.abandon(claim.id, claim.run, "shutdown") is not None:
                 self.persistence.tell(
                     RunOutcome(
-                        claim.id, claim.run, claim.phase, claim.name, RunKind.INTERRUPTED, asked="shutdown", abandoned=True
+                        claim.id,
+                        claim.run,
+                        claim.phase,
+                        claim.name,
+                        RunKind.INTERRUPTED,
+                        asked="shutdown",
+                        abandoned=True,
                     )
                 )
 

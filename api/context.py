@@ -187,9 +187,7 @@ class Context:
             raise ParentClosed(claim.id, TaskStatus.CANCELLING)
         if not submissions:
             return []
-        return self._core.spawn(
-            parent_id, submissions, spawner_id=claim.id, spawner_run=claim.run, is_batch=is_batch
-        )
+        return self._core.spawn(parent_id, submissions, spawner_id=claim.id, spawner_run=claim.run, is_batch=is_batch)
 
     def _check_alive(self) -> None:
         """A run that was given up or is over must not write any more."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from millrace.actors.requests import AskAncestors, Cancel, Repeat, Submit, Unwatch, Watch
 from millrace.actors.mailbox import Reply
+from millrace.actors.requests import AskAncestors, Cancel, Repeat, Submit, Unwatch, Watch
 from millrace.actors.runtime import Runtime, Settings
 from millrace.calls import Calls, current_run
 from millrace.context import undecodable
@@ -22,9 +22,9 @@ from millrace.model.catalog import Traits
 from millrace.model.codec import PayloadCodec, UndecodablePayload, check_key, check_label
 from millrace.model.durations import ms_to_datetime, seconds_to_ms, to_seconds
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
+from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildSummary, IoBudget, TaskId, TaskRecord
 from millrace.model.retry import DEFAULT_RETRY, Retry
-from millrace.model.priority import Priority
 from millrace.model.rows import Claim, NewTask
 from millrace.model.statuses import DuplicatePolicy, TaskStatus
 from millrace.retrying import encode_options
@@ -132,7 +132,9 @@ class Core:
         except InvalidTask:
             raise
         except Exception as error:
-            raise InvalidTask(f"task {definition.name}: key: expected a str from its callable, it raised {error!r}") from error
+            raise InvalidTask(
+                f"task {definition.name}: key: expected a str from its callable, it raised {error!r}"
+            ) from error
 
     @staticmethod
     def _label(definition: Definition, codec: PayloadCodec, submission: Submission[Any], key: str | None) -> str:
@@ -182,9 +184,7 @@ class Core:
             return []
         reply: Reply[list[Stored]] = Reply()
         stored = self.runtime.ask(Submit(tuple(new), is_batch=True, reply=reply), reply)
-        return [
-            self.outcome(one, submission.task.definition) for one, submission in zip(stored, batch, strict=True)
-        ]
+        return [self.outcome(one, submission.task.definition) for one, submission in zip(stored, batch, strict=True)]
 
     def _prepare_entry(self, submission: Submission[Any]) -> NewTask:
         options = submission.options
@@ -217,8 +217,7 @@ class Core:
         self.runtime.spawn(parent_id, Submit(tuple(new), is_batch=is_batch, reply=reply))
         stored = self.runtime.await_reply(reply)
         return [
-            self.outcome(one, submission.task.definition)
-            for one, submission in zip(stored, submissions, strict=True)
+            self.outcome(one, submission.task.definition) for one, submission in zip(stored, submissions, strict=True)
         ]
 
     @staticmethod
@@ -401,4 +400,3 @@ def _first(*values: Any) -> Any:
         if value is not None:
             return value
     return None
-

@@ -80,7 +80,9 @@ class Flow:
         Raises:
             RevisionConflict: another writer was first; nothing is written. ParentClosed: the flow has settled.
         """
-        if expected_revision is not None and (isinstance(expected_revision, bool) or not isinstance(expected_revision, int)):
+        if expected_revision is not None and (
+            isinstance(expected_revision, bool) or not isinstance(expected_revision, int)
+        ):
             raise TypeError(f"expected_revision: expected an int, got {type(expected_revision).__name__}")
         reply: Reply[int] = Reply()
         return self._core.runtime.ask(UpdateFlow(self.id, self._encode(state), expected_revision, reply), reply)

@@ -37,9 +37,7 @@ class Options:
 
     def merged(self, later: "Options") -> "Options":
         """These, and what the later ones say."""
-        given = {
-            field.name: value for field in fields(later) if (value := getattr(later, field.name)) is not None
-        }
+        given = {field.name: value for field in fields(later) if (value := getattr(later, field.name)) is not None}
         both = replace(self, **given)
         if "run_after" in given and "run_at_ms" not in given:
             both = replace(both, run_at_ms=None)
@@ -48,7 +46,7 @@ class Options:
         return both
 
 
-def check_options(  # noqa: PLR0913 - one parameter an option
+def check_options(
     *,
     key: str | None = None,
     label: str | None = None,
@@ -59,7 +57,7 @@ def check_options(  # noqa: PLR0913 - one parameter an option
     run_at: datetime | None = None,
     on_duplicate: DuplicatePolicy | None = None,
     fail_fast: bool | None = None,
-    max_failures: int | float | None = None,
+    max_failures: float | None = None,
     child_concurrency: int | None = None,
 ) -> Options:
     """Options in the types and ranges that the store takes.
@@ -100,7 +98,7 @@ def check_policy(policy: DuplicatePolicy) -> DuplicatePolicy:
         raise InvalidTask(f"on_duplicate: expected one of {names}, got {policy!r}") from None
 
 
-def check_max_failures(value: int | float | None) -> int | float | None:
+def check_max_failures(value: float | None) -> int | float | None:
     """A number of failed children from 0, or a share of them in 0.0..1.0."""
     if value is None:
         return None
@@ -140,4 +138,3 @@ def _instance(what: str, value: Any, kind: type) -> Any:
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{what}: expected {kind.__name__}, got {type(value).__name__}")
     return value
-

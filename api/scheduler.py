@@ -390,4 +390,3 @@ def _stop_at_exit(scheduler: Scheduler) -> None:
     if not scheduler._stops_at_exit:  # noqa: SLF001 - the scheduler's own module
         atexit.register(stop)
         scheduler._stops_at_exit = True  # noqa: SLF001 - the scheduler's own module
-

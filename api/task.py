@@ -60,13 +60,11 @@ class Domain:
             raise InvalidTask('domain: expected another name than "flow", which is that of flows; choose another')
         self.priority = None if priority is None else check_priority(priority)
         self.retry = retry
-        self.timeout = (
-            None if timeout is None else to_seconds(timeout, "timeout", allow_zero=False, allow_inf=True)
-        )
+        self.timeout = None if timeout is None else to_seconds(timeout, "timeout", allow_zero=False, allow_inf=True)
         self.tasks: dict[str, Task[..., Any]] = {}
         """By qualified name."""
 
-    def task(  # noqa: PLR0913 - one parameter an option
+    def task(
         self,
         name: str | None = None,
         *,
@@ -77,7 +75,7 @@ class Domain:
         label: TextOf | None = None,
         on_duplicate: DuplicatePolicy = DuplicatePolicy.SKIP,
         fail_fast: bool = True,
-        max_failures: int | float | None = None,
+        max_failures: float | None = None,
         child_concurrency: int | None = None,
     ) -> Callable[[Callable[Concatenate[Context, P], R]], "Task[P, R]"]:
         """Decorator: turns ``def body(ctx, ...payload) -> memo`` into a Task.
@@ -210,7 +208,7 @@ class Task(Generic[P, R]):
         """
         return Submission(self, self.definition.payload_codec.bind(args, kwargs), self.own_options)
 
-    def options(  # noqa: PLR0913 - one parameter an option
+    def options(
         self,
         *,
         key: str | None = None,
@@ -222,7 +220,7 @@ class Task(Generic[P, R]):
         run_at: Any = None,
         on_duplicate: DuplicatePolicy | None = None,
         fail_fast: bool | None = None,
-        max_failures: int | float | None = None,
+        max_failures: float | None = None,
         child_concurrency: int | None = None,
         parent: int | Context | None = None,
         sibling_of: Context | None = None,

@@ -50,9 +50,7 @@ TERMINAL = frozenset(
         TaskStatus.DEPENDENCY_FAILED,
     }
 )
-FAILED_ENDS = frozenset(
-    {TaskStatus.FAILED, TaskStatus.DEAD_LETTER, TaskStatus.EXPIRED, TaskStatus.DEPENDENCY_FAILED}
-)
+FAILED_ENDS = frozenset({TaskStatus.FAILED, TaskStatus.DEAD_LETTER, TaskStatus.EXPIRED, TaskStatus.DEPENDENCY_FAILED})
 """The ends that count as a failed child. Cancelled and superseded are neither good nor failed."""
 
 

@@ -233,9 +233,7 @@ def read_tasks(
         return [make_record(row) for row in connection.execute(SQL[statement], bindings)]
 
 
-def count_tasks(
-    readers: Readers, *, statuses: list[str] | None, name: str | None, parent: int | None
-) -> int:
+def count_tasks(readers: Readers, *, statuses: list[str] | None, name: str | None, parent: int | None) -> int:
     """How many active and settled tasks pass every filter given."""
     bindings = {
         "statuses": None if statuses is None else _encode(statuses).decode(),

@@ -41,9 +41,7 @@ def is_under_way(holder: Row) -> bool:
     return holder.status in ("running", "waiting") or (holder.status == "pending" and holder.phase != 1)
 
 
-def decide(
-    holder: Row, policy: str, *, priority: int, rerun_priority: int | None, is_same_as_rerun: bool
-) -> Duplicate:
+def decide(holder: Row, policy: str, *, priority: int, rerun_priority: int | None, is_same_as_rerun: bool) -> Duplicate:
     """What becomes of a submission on a held key.
 
     Args:

@@ -139,7 +139,9 @@ def next_step(row: Row, traits: Traits | None) -> Step:
     if row.closing is not None:
         if row.child_active:
             return Step.WAIT
-        is_hook_due = row.closing in WITHDRAWN and row.started_at_ms is not None and traits is not None and traits.has_hook
+        is_hook_due = (
+            row.closing in WITHDRAWN and row.started_at_ms is not None and traits is not None and traits.has_hook
+        )
         return Step.HOOK if is_hook_due else Step.SETTLE
     if row.phase not in (Phase.CHILDREN, Phase.TAIL):
         return Step.STAY

@@ -125,10 +125,13 @@ def _scope(task: NewTask, parent: Row | None) -> KeyScope:
 def _find_holders(ledger: Ledger, scopes: Sequence[KeyScope]) -> tuple[dict[int, Row], set[int]]:
     """The active holders of keys and the places whose key a cancelled task still winds down under."""
     ledger.flush()
-    found = ledger.writer.find_holders(scopes)
+    if not scopes:
+        return {}, set()
+    next_id, found, winding = ledger.writer.find_holders(scopes)
+    ledger.note_next_id(next_id)
     ledger.load(found.values())
     rows = {place: row for place, task_id in found.items() if (row := ledger.row(task_id)) is not None}
-    return rows, set(ledger.writer.find_winding(scopes))
+    return rows, set(winding)
 
 
 def _find_respawned(

@@ -30,7 +30,7 @@ def open_flow(ledger: Ledger, new: NewFlow) -> int:
     """The id of the active flow of that name and key, else of a new one."""
     if new.key is not None:
         ledger.flush()
-        found = ledger.writer.find_holders([(new.name, 0, 0, new.key)])
+        found = ledger.writer.find_holders([(new.name, 0, 0, new.key)]).holders
         if found:
             return found[0]
     flow_id = ledger.new_id()

@@ -58,7 +58,6 @@ class Ledger:
         self._rounds: list[tuple[Any, ...]] = []
         self._ended_flows: list[int] = []
         self._next_id: int | None = None
-        self._submitted = 0
 
     # Rows
 
@@ -90,8 +89,12 @@ class Ledger:
             self._next_id = self.writer.next_id()
         task_id = self._next_id
         self._next_id += 1
-        self._submitted += 1
         return task_id
+
+    def note_next_id(self, next_id: int) -> None:
+        """The next id came along with another answer."""
+        if self._next_id is None:
+            self._next_id = next_id
 
     def insert(self, values: tuple[Any, ...]) -> None:
         """A new row, in the order of the statement's columns."""
@@ -163,10 +166,7 @@ class Ledger:
         for flow_id in self._ended_flows:
             self.writer.update_flow(flow_id, None)
         self._ended_flows = []
-        if self._submitted:
-            self.writer.add_meta("submitted", self._submitted)
-            self._submitted = 0
-
+    
     # What others hear after the commit
 
     def ready(self, row: Row) -> None:

@@ -238,7 +238,7 @@ class Persistence(Actor):
             store.writer.set_sync(True)
             store.writer.begin()
             try:
-                store.writer.add_meta("submitted", 0)
+                store.writer.add_meta("epoch", 0)
                 store.commit()
             except BaseException:
                 store.writer.rollback()

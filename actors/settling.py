@@ -15,7 +15,7 @@ from millrace.actors.policy import ends
 from millrace.actors.policy.ends import Step
 from millrace.model import events
 from millrace.model.outcomes import RunKind, RunOutcome
-from millrace.model.rows import NewTask, Phase, Row
+from millrace.model.rows import NewTask, Phase, PlainEnd, Row
 from millrace.model.statuses import FAILED_ENDS, TaskStatus
 
 _decode_rerun = msgspec.json.Decoder(NewTask).decode
@@ -52,29 +52,27 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     """The short way of leaves that returned: two statements for all of them, and one step of their parents."""
     if not outcomes:
         return set()
-    found = ledger.writer.select_plain([(outcome.task_id, outcome.run) for outcome in outcomes])
-    by_id = {outcome.task_id: outcome for outcome in outcomes}
-    entries: list[tuple[int, str | None, float, float | None]] = []
+    plain = [PlainEnd(end.task_id, end.run, end.memo, end.duration_s, end.progress) for end in outcomes]
+    moved = ledger.writer.settle_plain(plain, ledger.now_ms)
     settled_children: Counter[tuple[int, int]] = Counter()
     effects = ledger.effects
-    for end in found:
-        outcome = by_id[end.id]
-        entries.append((end.id, outcome.memo, outcome.duration_s, outcome.progress))
-        effects.settled.append((end.id, "completed"))
-        effects.count("tasks_finished", outcome.name, "completed")
-        if end.parent_id is not None:
-            settled_children[end.parent_id, end.parent_round] += 1
-            if end.limited:
-                effects.slots_left.setdefault(end.parent_id, []).append(end.id)
-    ledger.writer.settle_plain(entries, ledger.now_ms)
-    ledger.load(parent_id for parent_id, _ in settled_children)
-    for (parent_id, parent_round), count in settled_children.items():
-        parent = ledger.row(parent_id)
-        if parent is not None and parent.round == parent_round:
-            parent.child_active -= count
-            _child_moved(ledger, parent)
-            advance(ledger, [parent])
-    return {end.id for end in found}
+    for outcome in outcomes:
+        if outcome.task_id in moved:
+            effects.settled.append((outcome.task_id, "completed"))
+            effects.count("tasks_finished", outcome.name, "completed")
+            if outcome.parent_id is not None:
+                settled_children[outcome.parent_id, outcome.parent_round] += 1
+                if outcome.limited:
+                    effects.slots_left.setdefault(outcome.parent_id, []).append(outcome.task_id)
+    if settled_children:
+        ledger.load(parent_id for parent_id, _ in settled_children)
+        for (parent_id, parent_round), count in settled_children.items():
+            parent = ledger.row(parent_id)
+            if parent is not None and parent.round == parent_round:
+                parent.child_active -= count
+                _child_moved(ledger, parent)
+                advance(ledger, [parent])
+    return moved
 
 
 def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
@@ -380,7 +378,7 @@ def _release_key(ledger: Ledger, row: Row) -> None:
     held = ledger.writer.find_held([scope])
     if not held:
         return
-    winding = set(ledger.writer.find_winding([scope]).values()) - {row.id}
+    winding = ledger.writer.find_holders([scope]).winding.get(0, set()) - {row.id}
     if winding:
         return
     ledger.load(held)

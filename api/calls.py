@@ -142,6 +142,9 @@ class Calls:
             asked=run.asked,
             duration_s=time.monotonic() - started,
             progress=run.fraction,
+            parent_id=claim.parent_id,
+            parent_round=claim.parent_round,
+            limited=claim.limited,
         )
 
     def _encode_memo(self, task: Task[..., Any], phase: int, value: Any) -> str:

@@ -38,3 +38,7 @@ class RunOutcome(msgspec.Struct, frozen=True):
     progress: float | None = None
     abandoned: bool = False
     """The run was given up: its thread may still be going."""
+    parent_id: int | None = None
+    """Where the task hangs in its tree, as claimed: with its round and bound, all that a leaf's end has to know of it."""
+    parent_round: int = 0
+    limited: int = 0

@@ -74,12 +74,13 @@ class Row(msgspec.Struct, array_like=True):
 
 
 class PlainEnd(msgspec.Struct, array_like=True, frozen=True):
-    """A leaf that ended well, and where it hangs in its tree."""
+    """The end of a run of a leaf that returned: all that the history needs besides its row."""
 
     id: int
-    parent_id: int | None
-    parent_round: int
-    limited: int
+    run: int
+    memo: str | None
+    duration_s: float
+    progress: float | None
 
 
 class Claim(msgspec.Struct, array_like=True, frozen=True):

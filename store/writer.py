@@ -8,7 +8,7 @@ Used by one thread at a time: the persistence actor's.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import apsw
 import msgspec
@@ -24,17 +24,25 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _decode_rows = msgspec.json.Decoder(list[Row]).decode
 _decode_claims = msgspec.json.Decoder(list[Claim]).decode
-_decode_plain = msgspec.json.Decoder(list[PlainEnd]).decode
 _decode_retry = msgspec.json.Decoder(RetryFields).decode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_ready = msgspec.json.Decoder(list[tuple[int, int, int, int]]).decode
 _decode_pairs = msgspec.json.Decoder(list[tuple[int, int]]).decode
+_decode_holders = msgspec.json.Decoder(tuple[int | None, list[tuple[int, int, int]]]).decode
 _decode_found = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
 _decode_named = msgspec.json.Decoder(list[tuple[int, str]]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 
 KeyScope = tuple[str, int, int, str]
 """Task name, parent id or 0, round of the parent, key: within it a key is unique among active tasks."""
+
+
+class Holders(NamedTuple):
+    """Who has the keys that were asked for, by their places: at most one holds a key, others may wind down under it."""
+
+    next_id: int
+    holders: dict[int, int]
+    winding: dict[int, set[int]]
 
 
 def _json(value: object) -> str:
@@ -144,18 +152,21 @@ class Writer:
             self._run("settle_rows", settled=_json(part), now=now)
             self._run("delete_tasks", ids=_json([entry[0] for entry in part]))
 
-    def select_plain(self, outcomes: Sequence[tuple[int, int]]) -> list[PlainEnd]:
-        """Those of (id, run) that are the present run of a leaf with nothing left to decide but that it ended well."""
-        found: list[PlainEnd] = []
-        for part in _chunks(outcomes):
-            found += _decode_plain(self._value("select_plain", outcomes=_json(part)))
-        return found
+    def settle_plain(self, ends: Sequence[PlainEnd], now: int) -> set[int]:
+        """Move leaves that returned into the history; the ids of those that were moved.
 
-    def settle_plain(self, settled: Sequence[tuple[int, str | None, float, float | None]], now: int) -> None:
-        """Move leaves that ended well into the history: (id, memo, duration, progress)."""
-        for part in _chunks(settled):
+        Left where they are: outcomes of another run than the present one, and tasks with anything else to decide.
+        """
+        moved: set[int] = set()
+        for part in _chunks(ends):
             self._run("settle_plain_rows", settled=_json(part), now=now)
-            self._run("delete_tasks", ids=_json([entry[0] for entry in part]))
+            ids = [end.id for end in part]
+            if self._connection.changes() < len(ids):
+                ids = _decode_ids(self._value("select_moved", ids=_json(ids)))
+            if ids:
+                self._run("delete_tasks", ids=_json(ids))
+            moved.update(ids)
+        return moved
 
     def load_settled(self, ids: Sequence[int]) -> dict[int, str]:
         """The terminal status of those of the ids that have settled."""
@@ -229,13 +240,20 @@ class Writer:
 
     # Keys
 
-    def find_holders(self, scopes: Sequence[KeyScope]) -> dict[int, int]:
-        """Which active task holds each key: place in ``scopes`` to id."""
-        return self._find_keys("find_holders", scopes)
-
-    def find_winding(self, scopes: Sequence[KeyScope]) -> dict[int, int]:
-        """Which cancelled task still winds down under each key: place in ``scopes`` to id."""
-        return self._find_keys("find_winding", scopes)
+    def find_holders(self, scopes: Sequence[KeyScope]) -> Holders:
+        """Which active tasks have these keys, and which id comes next."""
+        holders: dict[int, int] = {}
+        winding: dict[int, set[int]] = {}
+        next_id: int | None = None
+        for start in range(0, len(scopes), CHUNK):
+            text = self._value("find_holders", keys=_json(scopes[start : start + CHUNK]))
+            next_id, found = _decode_holders(text)
+            for place, task_id, is_winding in found:
+                if is_winding:
+                    winding.setdefault(start + place, set()).add(task_id)
+                else:
+                    holders[start + place] = task_id
+        return Holders(next_id or 1, holders, winding)
 
     def find_held(self, scopes: Sequence[KeyScope]) -> list[int]:
         """The tasks that wait for a cancelled one under these keys."""
@@ -256,14 +274,6 @@ class Writer:
             )
             for place, task_id, status in _decode_found(text):
                 found.setdefault(start + place, []).append((task_id, status))
-        return found
-
-    def _find_keys(self, name: str, scopes: Sequence[KeyScope]) -> dict[int, int]:
-        found: dict[int, int] = {}
-        for start in range(0, len(scopes), CHUNK):
-            text = self._value(name, keys=_json(scopes[start : start + CHUNK]))
-            for place, task_id in _decode_pairs(text):
-                found[start + place] = task_id
         return found
 
     # Trees and ends

@@ -1,12 +1,13 @@
 -- The first schema. Times are integer milliseconds since the epoch, UTC, always bound and never read from SQLite's clock.
--- One id space: the queue's AUTOINCREMENT sequence, so an id never comes back, not even after its row is pruned.
+-- One id space: the queue's AUTOINCREMENT sequence, so an id never comes back, not even after its row is pruned; and the
+-- sequence is the number of tasks ever stored: active ones, settled ones and meta's 'pruned' add up to it.
 
 CREATE TABLE meta (
     k TEXT PRIMARY KEY,
     v INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO meta (k, v) VALUES ('epoch', 0), ('submitted', 0), ('pruned', 0);
+INSERT INTO meta (k, v) VALUES ('epoch', 0), ('pruned', 0);
 
 -- The queue: one row for each active task and flow.
 CREATE TABLE task (

@@ -6,7 +6,6 @@ failed. ``start`` is possible from every state but failed.
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -85,6 +84,7 @@ class Runtime:
         settings: Settings,
         times: Times | None = None,
         loop: Loop | None = None,
+        executors: Callable[..., Executors] = Executors,
     ) -> None:
         self._locate = location
         self._catalog = catalog
@@ -108,7 +108,7 @@ class Runtime:
         self.clock: Mailbox[Any] = Mailbox("clock")
         self.dispatcher: Mailbox[Any] = Mailbox("dispatcher")
         self.guardian_box: Mailbox[Any] = Mailbox("guardian")
-        self.executors = Executors(
+        self.executors = executors(
             bodies, self.persistence.tell, on_begin=self._on_begin, on_thread_end=self._on_thread_end
         )
         self._bodies = bodies
@@ -378,7 +378,7 @@ class Runtime:
         """Start nothing more, let runs end, ask the rest to stop, give up what does not."""
         reply: Reply[None] = Reply()
         self.dispatcher.tell(SetDispatching(False, reply))
-        deadline = time.monotonic() + grace_s
+        deadline = self.times.monotonic() + grace_s
         self._settle_within(reply, 5.0)
         all_ended = self._wait_idle(deadline)
         if not all_ended:
@@ -393,8 +393,8 @@ class Runtime:
 
     def _wait_idle(self, deadline: float) -> bool:
         """Wait for the runs to end; a second signal cuts it short."""
-        while not self.executors.wait_idle(min(0.1, max(0.0, deadline - time.monotonic()))):
-            if self._is_hurried or time.monotonic() >= deadline:
+        while not self.executors.wait_idle(min(0.1, max(0.0, deadline - self.times.monotonic()))):
+            if self._is_hurried or self.times.monotonic() >= deadline:
                 return False
         return True
 

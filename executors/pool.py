@@ -19,6 +19,8 @@ class Executors:
         report: takes outcomes, in the run's thread.
         on_begin: told of each run just before its function is called, in the run's thread.
         on_thread_end: told of a run that was given up and has ended after all.
+        monotonic: the clock that the times of runs are taken from.
+        pool: makes what runs them; in a simulation it is no threads.
     """
 
     def __init__(
@@ -28,11 +30,14 @@ class Executors:
         *,
         on_begin: Callable[[Run], None],
         on_thread_end: Callable[[Run], None],
+        monotonic: Callable[[], float] = time.monotonic,
+        pool: Callable[..., ThreadExecutor] = ThreadExecutor,
     ) -> None:
         self._bodies = bodies
         self._on_begin = on_begin
-        self._threads = ThreadExecutor(self._run, report, on_thread_end=on_thread_end)
-        self._hooks = ThreadExecutor(self._run, report, name="hook")
+        self._monotonic = monotonic
+        self._threads = pool(self._run, report, on_thread_end=on_thread_end)
+        self._hooks = pool(self._run, report, name="hook")
 
     def start(self, slots: int) -> None:
         """Begin, with so many runs at once, and as many hooks."""
@@ -61,8 +66,8 @@ class Executors:
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until nothing runs; False where ``timeout_s`` was not enough."""
-        end = time.monotonic() + timeout_s
-        return self._threads.wait_idle(timeout_s) and self._hooks.wait_idle(max(0.0, end - time.monotonic()))
+        end = self._monotonic() + timeout_s
+        return self._threads.wait_idle(timeout_s) and self._hooks.wait_idle(max(0.0, end - self._monotonic()))
 
     # Looking
 
@@ -92,7 +97,7 @@ class Executors:
         timeout_s = self._bodies.timeout_s(run)
         if timeout_s is None:
             return None
-        return max(0.0, timeout_s - (0.0 if run.begun_at is None else time.monotonic() - run.begun_at))
+        return max(0.0, timeout_s - (0.0 if run.begun_at is None else self._monotonic() - run.begun_at))
 
     # Stopping
 

@@ -31,7 +31,7 @@ from millrace.store.connection import (
     set_deadline,
     set_writer,
 )
-from millrace.store.faults import may_write, translate_os, translated
+from millrace.store.faults import may_write, translate, translate_os, translated
 from millrace.store.filesystem import check_place
 from millrace.store.migrate import (
     APPLICATION_ID,
@@ -328,10 +328,26 @@ def identify_log(location: Location) -> FileIdentity:
     return FileIdentity(found.st_dev, found.st_ino)
 
 
-def check_not_moved(connection: apsw.Connection, location: Location, log: FileIdentity | None = None) -> None:
-    """StoreMoved where store or log are no longer the files that the connection has open. 4 µs: for every commit.
+def check_file_not_moved(connection: apsw.Connection, location: Location) -> None:
+    """StoreMoved where the store's file is no longer the one that the connection has open. 4 µs: for every commit.
 
     SQLite goes on committing into a file that was deleted, renamed or replaced; what it acknowledges is lost.
+
+    Args:
+        connection: an open one that has read at least once.
+        location: where it was opened.
+    """
+    moved = ctypes.c_int(0)
+    try:
+        is_answered = connection.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
+    except apsw.Error as error:
+        raise translate(error, path=location.real_path) from error
+    if is_answered and moved.value:
+        raise _moved(location, "the store's file")
+
+
+def check_not_moved(connection: apsw.Connection, location: Location, log: FileIdentity | None = None) -> None:
+    """The same, and for the log beside it: a look at the directory, a few µs more.
 
     Args:
         connection: an open one that has read at least once.
@@ -339,11 +355,7 @@ def check_not_moved(connection: apsw.Connection, location: Location, log: FileId
         log: what `identify_log` gave at the start. Without it a log that was deleted is noticed, but not one that was
             replaced as well (another process makes a new one as soon as it opens the store).
     """
-    moved = ctypes.c_int(0)
-    with translated(location.real_path):
-        is_answered = connection.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
-    if is_answered and moved.value:
-        raise _moved(location, "the store's file")
+    check_file_not_moved(connection, location)
     found = _stat_log(location)
     if log is not None and (found.st_ino != log.inode or found.st_dev != log.device):
         raise _moved(location, "its log")

@@ -4,6 +4,7 @@ Used by one thread, the persistence actor's.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
@@ -13,13 +14,17 @@ import apsw
 from millrace.model.errors import CommitUnknown, StoreError
 from millrace.store.connection import Location, set_writer
 from millrace.store.faults import translated
-from millrace.store.opening import FileIdentity, check_not_moved, identify_log, open_store
+from millrace.store.opening import FileIdentity, check_file_not_moved, check_not_moved, identify_log, open_store
 from millrace.store.writer import Writer
 
 log = logging.getLogger("millrace.store")
 
 CHECKPOINT_PAGES: Final = 2000
 """Pages in the log from which on it is copied into the file, after the answers are out: about 8 MB."""
+
+CHECK_FILES_EVERY_S: Final = 0.2
+"""The log and the lock are looked at by their names, which costs as much as a small commit: this often is enough for them.
+SQLite itself is asked at every commit whether the store's file is still the one that it opened."""
 
 
 class Session:
@@ -36,6 +41,7 @@ class Session:
         self._upgrade = upgrade
         self._check_owner = check_owner
         self._log_pages = 0
+        self._check_files_at = 0.0
         self._open()
 
     def _open(self) -> None:
@@ -65,9 +71,14 @@ class Session:
         Raises:
             StoreMoved: they are not: nothing is committed.
         """
-        check_not_moved(self.writer.connection, self._location, self._log_identity)
-        if self._check_owner is not None:
-            self._check_owner()
+        now = time.monotonic()
+        if now >= self._check_files_at:
+            self._check_files_at = now + CHECK_FILES_EVERY_S
+            check_not_moved(self.writer.connection, self._location, self._log_identity)
+            if self._check_owner is not None:
+                self._check_owner()
+        else:
+            check_file_not_moved(self.writer.connection, self._location)
         self.writer.commit()
 
     def after_commit(self) -> None:

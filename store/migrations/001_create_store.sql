@@ -96,7 +96,8 @@ CREATE INDEX task_retry_of ON task (retry_of) WHERE retry_of IS NOT NULL;
 
 -- The history: one row for each settled task, in the order of their commits. A row never changes.
 CREATE TABLE history (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- not AUTOINCREMENT: the newest row may go only where it is nobody's child, and only children are paged by seq
+    seq INTEGER PRIMARY KEY,
     id INTEGER NOT NULL UNIQUE,
     name TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -134,8 +135,8 @@ CREATE TABLE history (
 ) STRICT;
 
 CREATE INDEX history_key ON history (key, name);
-CREATE INDEX history_child ON history (parent_id, parent_round) WHERE parent_id IS NOT NULL;
-CREATE INDEX history_child_status ON history (parent_id, parent_round, status) WHERE parent_id IS NOT NULL;
+-- In the order of commits, and with the status along: counting the children of a round reads no row.
+CREATE INDEX history_child ON history (parent_id, parent_round, seq, status) WHERE parent_id IS NOT NULL;
 CREATE INDEX history_child_id ON history (parent_id, id) WHERE parent_id IS NOT NULL;
 CREATE INDEX history_dead_letter ON history (seq) WHERE status = 'dead_letter';
 CREATE INDEX history_retry_of ON history (retry_of) WHERE retry_of IS NOT NULL;

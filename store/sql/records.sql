@@ -58,13 +58,13 @@ SELECT round, NULL, NULL FROM history WHERE id = :id;
 SELECT count(*) FROM task INDEXED BY task_child WHERE parent_id = :parent AND parent_round = :round;
 
 -- name: count_settled_children
-SELECT status, count(*) FROM history INDEXED BY history_child_status
+SELECT status, count(*) FROM history INDEXED BY history_child
 WHERE parent_id = :parent AND parent_round = :round GROUP BY status;
 
 -- name: count_child_errors
 -- Failed children by the first line of their error: most frequent first, ties by text.
 SELECT substr(error, 1, instr(error || char(10), char(10)) - 1) AS line, count(*) AS n
-FROM history INDEXED BY history_child_status
+FROM history INDEXED BY history_child
 WHERE parent_id = :parent AND parent_round = :round AND status IN ('failed', 'dead_letter', 'expired', 'dependency_failed')
 GROUP BY line ORDER BY n DESC, line LIMIT 20;
 

@@ -16,7 +16,7 @@ from millrace.actors.clock import Arm
 from millrace.actors.mailbox import Mailbox, Reply, Tells
 from millrace.actors.policy.admission import Lookahead
 from millrace.actors.policy.window import Window
-from millrace.actors.requests import ClaimHooks, ClaimTasks, FindHooks, PutBack, Refill, Request
+from millrace.actors.requests import ClaimHooks, ClaimTasks, FindHooks, GiveUpRetry, PutBack, Refill, Request
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
 from millrace.model.errors import InterruptReason
@@ -27,6 +27,8 @@ PAGE: Final = 1024
 HOOK_PAGE: Final = 256
 RECALL_AFTER_S: Final = 0.05
 """Runs claimed ahead that have not begun by then go back to the queue: their slots are held by longer ones than expected."""
+RETRY_ABANDON_S: Final = 1.0
+"""Where as many threads are given up as there may be, the next is looked at again after this."""
 
 
 # Messages
@@ -107,6 +109,16 @@ class ThreadEnded:
     """A run that was given up has ended after all."""
 
     task_id: int
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class _RetryOverdue:
+    """Timer: a retry has waited for the thread of this run, which was given up, as long as it may."""
+
+    task_id: int
+    run: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +183,7 @@ Message: TypeAlias = (
     | RunOverdue
     | StopOverdue
     | ThreadEnded
+    | _RetryOverdue
     | Lent
     | Reclaimed
     | Recall
@@ -202,7 +215,10 @@ class State:
     hook_after: int = 0
     are_more_hooks: bool = True
     is_hook_page_asked: bool = False
-    abandoned: set[int] = field(default_factory=set)
+    abandoned: dict[int, int] = field(default_factory=dict)
+    """Tasks whose body or finalizer was given up while its thread goes on, with the number of that run."""
+    hooks_abandoned: dict[int, int] = field(default_factory=dict)
+    """The same for cancel hooks."""
 
 
 class Dispatcher(Actor):
@@ -244,16 +260,20 @@ class Dispatcher(Actor):
         """Begin with the runs that are under way; what is ready comes page by page."""
         state = self._state
         for run in self._executors.runs():
-            state.claimed.add(run.claim.id)
+            if not run.waits:  # one that waits has lent its slot
+                state.claimed.add(run.claim.id)
             self._guard(run)
-        state.hooks_claimed.update(run.claim.id for run in self._executors.hook_runs())
-        state.abandoned.update(run.claim.id for run in self._executors.abandoned())
+        for run in self._executors.hook_runs():
+            state.hooks_claimed.add(run.claim.id)
+            self._guard(run)
+        for run in self._executors.abandoned():
+            self._note_abandoned(run.claim)
         self._fill()
 
     def _guard(self, run: Run) -> None:
         """Set the timers of a run anew: the clock that held them may have died with the dispatcher before this one."""
         claim = run.claim
-        if run.asked is not None:
+        if run.asked is not None and claim.phase != Phase.HOOK:
             why = self._why(run.asked)
             self._clock.tell(Arm(self._cancel_timeout_s, self._address, StopOverdue(claim.id, claim.run, why)))
         timeout_s = self._executors.timeout_left_s(run)
@@ -294,12 +314,15 @@ class Dispatcher(Actor):
                 self._on_run_overdue(task_id, run)
             case StopOverdue():
                 self._on_stop_overdue(message)
-            case ThreadEnded(task_id):
-                self._on_thread_ended(task_id)
+            case ThreadEnded(task_id, run):
+                self._on_thread_ended(task_id, run)
+            case _RetryOverdue():
+                self._on_retry_overdue(message)
             case Lent(task_id):
                 self._state.claimed.discard(task_id)
             case Reclaimed(task_id):
-                self._state.claimed.add(task_id)
+                if task_id not in self._state.abandoned:
+                    self._state.claimed.add(task_id)
             case Recall():
                 self._on_recall(message)
             case SetSlots(slots):
@@ -376,7 +399,7 @@ class Dispatcher(Actor):
             if task.id in state.claimed:
                 continue
             if task.id in state.abandoned:
-                state.held_back[task.id] = task
+                self._hold_for_thread(task)
                 continue
             if task.crashes and task.crashes >= self._max_crashes - 1:
                 if state.suspects:
@@ -437,9 +460,12 @@ class Dispatcher(Actor):
         state = self._state
         room = state.slots - len(state.hooks_claimed)
         if room > 0 and state.hooks:
-            taken, state.hooks = state.hooks[:room], state.hooks[room:]
-            state.hooks_claimed.update(taken)
-            self._persistence.tell(ClaimHooks(tuple(taken)))
+            # A hook whose earlier run was given up waits for that thread, whose end has it asked for again.
+            due = [task_id for task_id in state.hooks if task_id not in state.hooks_abandoned]
+            taken, state.hooks = due[:room], due[room:]
+            if taken:
+                state.hooks_claimed.update(taken)
+                self._persistence.tell(ClaimHooks(tuple(taken)))
         if not state.hooks and state.are_more_hooks and not state.is_hook_page_asked:
             state.is_hook_page_asked = True
             self._persistence.tell(FindHooks(0, HOOK_PAGE))
@@ -459,6 +485,11 @@ class Dispatcher(Actor):
         self._persistence.tell(PutBack(((task_id, run),)))
 
     def _on_run_overdue(self, task_id: int, run: int) -> None:
+        """A body or finalizer is asked to stop and has a while to do so; a hook has had its time, and is given up."""
+        hook_s = self._executors.hook_timeout_s(task_id, run)
+        if hook_s is not None:
+            self._on_stop_overdue(StopOverdue(task_id, run, f"it did not end within {hook_s:g} s"))
+            return
         timeout_s = self._executors.interrupt_overdue(task_id, run)
         if timeout_s is not None:
             grace_s = min(5.0, self._cancel_timeout_s)
@@ -468,18 +499,55 @@ class Dispatcher(Actor):
     def _on_stop_overdue(self, message: StopOverdue) -> None:
         """Give the run up, unless as many as there are slots are given up already: then it keeps its slot, and is asked again."""
         state = self._state
-        if len(state.abandoned) >= state.slots:
+        if len(state.abandoned) + len(state.hooks_abandoned) >= state.slots:
             if self._executors.is_running(message.task_id, message.run):
-                self._clock.tell(Arm(1.0, self._address, message))
+                self._clock.tell(Arm(RETRY_ABANDON_S, self._address, message))
             return
+        run = self._executors.run_of(message.task_id)
         outcome = self._executors.abandon(message.task_id, message.run, message.why)
-        if outcome is not None:
-            state.abandoned.add(message.task_id)
+        if run is not None and outcome is not None:
+            self._note_abandoned(run.claim)
             self._persistence.tell(outcome)
+            if run.claim.phase == Phase.HOOK:
+                state.hooks_claimed.discard(message.task_id)
+            else:
+                self._free((message.task_id,))
 
-    def _on_thread_ended(self, task_id: int) -> None:
+    def _note_abandoned(self, claim: Claim) -> None:
+        is_hook = claim.phase == Phase.HOOK
+        (self._state.hooks_abandoned if is_hook else self._state.abandoned)[claim.id] = claim.run
+
+    def _on_thread_ended(self, task_id: int, run: int) -> None:
         state = self._state
-        state.abandoned.discard(task_id)
-        task = state.held_back.pop(task_id, None)
+        if state.hooks_abandoned.get(task_id) == run:
+            del state.hooks_abandoned[task_id]
+            state.are_more_hooks = True
+        if state.abandoned.get(task_id) == run:
+            del state.abandoned[task_id]
+            self._offer_held_back(task_id)
+
+    # Tasks that wait for a thread that was given up
+
+    def _hold_for_thread(self, task: Ready) -> None:
+        """The task's last run was given up and its thread goes on: nothing of it starts beside that.
+
+        Where the run was out of time, this is its retry, and waits as long as a run may take.
+        """
+        state = self._state
+        state.held_back[task.id] = task
+        run = state.abandoned[task.id]
+        timeout_s = self._executors.abandoned_timeout_s(task.id, run)
+        if timeout_s is not None:
+            why = f"its thread did not stop within {timeout_s:g} s after the retry was due"
+            self._clock.tell(Arm(timeout_s, self._address, _RetryOverdue(task.id, run, why)))
+
+    def _on_retry_overdue(self, message: _RetryOverdue) -> None:
+        state = self._state
+        if state.abandoned.get(message.task_id) == message.run and message.task_id in state.held_back:
+            del state.held_back[message.task_id]
+            self._persistence.tell(GiveUpRetry(message.task_id, message.why))
+
+    def _offer_held_back(self, task_id: int) -> None:
+        task = self._state.held_back.pop(task_id, None)
         if task is not None:
-            state.window.offer((task,))
+            self._state.window.offer((task,))

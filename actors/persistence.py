@@ -35,6 +35,7 @@ from millrace.actors.requests import (
     FindHooks,
     FindOffers,
     Flush,
+    GiveUpRetry,
     OpenFlow,
     PromoteDue,
     PutBack,
@@ -64,7 +65,7 @@ RETRY_AFTER_S: Final = 0.5
 DUE_STEP: Final = 1000
 
 _ANSWERED = (Cancel, Repeat, OpenFlow, UpdateFlow, EndFlow, CancelFlow)
-_KEPT = (RunOutcome, ClaimTasks, ClaimHooks, PutBack, Cascade, PromoteDue, FindOffers, FindHooks, Refill, Reconcile)
+_KEPT = (RunOutcome, ClaimTasks, ClaimHooks, PutBack, GiveUpRetry, Cascade, PromoteDue, FindOffers, FindHooks, Refill, Reconcile)
 """Requests that nobody can repeat: where the store cannot take them, they are kept and tried again."""
 
 
@@ -251,6 +252,9 @@ class Persistence(Actor):
         late = settling.apply_outcomes(ledger, outcomes)
         for outcome in late:
             ledger.effects.count("late_outcomes", outcome.name)
+        for outcome in outcomes:
+            if outcome.abandoned:
+                ledger.effects.count("abandoned_runs", outcome.name)
         going_on = set(ledger.effects.continues)
         ended = tuple(
             (outcome.task_id, outcome.duration_s)
@@ -326,6 +330,8 @@ class Persistence(Actor):
                 self._delivery.hooks_lost(ledger.effects, set(ids) - {claim.id for claim in claims})
             case PutBack(runs):
                 settling.withdraw(ledger, runs)
+            case GiveUpRetry(task_id, why):
+                settling.give_up_retry(ledger, task_id, why)
             case FindHooks(after, limit):
                 due = ledger.writer.select_hooks(after, limit)
                 self._delivery.hooks(ledger.effects, HooksDue(tuple(due), is_page=True, is_last=len(due) < limit))

@@ -136,6 +136,14 @@ class PutBack:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUpRetry:
+    """A pending retry has waited too long for a thread of an earlier run: the task is a dead letter."""
+
+    task_id: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refill:
     """Send the dispatcher the next ready tasks after a place in the order of starts."""
 
@@ -191,6 +199,7 @@ Work: TypeAlias = (
     | ClaimTasks
     | ClaimHooks
     | PutBack
+    | GiveUpRetry
     | Refill
     | FindHooks
     | FindOffers

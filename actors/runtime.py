@@ -407,7 +407,7 @@ class Runtime:
 
     def _give_up_runs(self) -> None:
         """Their tasks are pending again; what their threads still say is refused."""
-        for run in self.executors.runs():
+        for run in self.executors.runs() + self.executors.hook_runs():
             claim = run.claim
             if self.executors.abandon(claim.id, claim.run, "shutdown") is not None:
                 self.persistence.tell(
@@ -485,14 +485,14 @@ class Runtime:
         """In the run's thread, just before the function is called."""
         claim = run.claim
         timeout_s = self._bodies.timeout_s(run)
-        if timeout_s is not None and claim.phase != Phase.HOOK:
+        if timeout_s is not None:
             self.clock.tell(Arm(timeout_s, self.dispatcher, RunOverdue(claim.id, claim.run)))
         if claim.phase == Phase.BODY and self.hub.is_heard:
             self.hub.publish([dispatched(run, self.times.wall_ms())])
 
     def _on_thread_end(self, run: Run) -> None:
         """A run that had been given up has ended after all."""
-        self.dispatcher.tell(ThreadEnded(run.claim.id))
+        self.dispatcher.tell(ThreadEnded(run.claim.id, run.claim.run))
         with self._lock:
             if self._state is Phases.STOPPED:
                 self._release()

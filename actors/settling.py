@@ -168,8 +168,20 @@ def _end_round_early(ledger: Ledger, row: Row) -> None:
         begin_rerun(ledger, row)
 
 
+def give_up_retry(ledger: Ledger, task_id: int, why: str) -> None:
+    """A retry that has not started, and will not: a thread of an earlier run stands in its way."""
+    row = ledger.row(task_id)
+    if row is None or row.status != TaskStatus.PENDING or row.closing is not None or not row.retries:
+        return
+    row.error = f"{row.error}; {why}" if row.error else why
+    close(ledger, row, TaskStatus.DEAD_LETTER.value)
+
+
 def put_back(ledger: Ledger, row: Row, reason: str) -> None:
-    """Interrupted: the task is pending as it was, attempt, retries and error unchanged."""
+    """Interrupted: the task is pending as it was, attempt, retries and error unchanged. A hook is due again."""
+    if row.phase == Phase.HOOK:
+        ledger.effects.hooks.append(row.id)
+        return
     if row.rerun is not None:
         row.error = row.error or f"interrupted ({reason}), and replaced by a newer submission"
         _end_round_early(ledger, row)

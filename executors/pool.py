@@ -37,7 +37,7 @@ class Executors:
         self._on_begin = on_begin
         self._monotonic = monotonic
         self._threads = pool(self._run, report, on_thread_end=on_thread_end)
-        self._hooks = pool(self._run, report, name="hook")
+        self._hooks = pool(self._run, report, on_thread_end=on_thread_end, name="hook")
 
     def start(self, slots: int) -> None:
         """Begin, with so many runs at once, and as many hooks."""
@@ -98,6 +98,18 @@ class Executors:
         if timeout_s is None:
             return None
         return max(0.0, timeout_s - (0.0 if run.begun_at is None else self._monotonic() - run.begun_at))
+
+    def hook_timeout_s(self, task_id: int, run_number: int) -> float | None:
+        """Seconds that a cancel hook under way has; None where that run is no hook, or has ended."""
+        run = self._hooks.run_of(task_id)
+        return None if run is None or run.claim.run != run_number else self._bodies.timeout_s(run)
+
+    def abandoned_timeout_s(self, task_id: int, run_number: int) -> float | None:
+        """Seconds that a run had which was given up because they had passed; None where it was given up for another reason."""
+        for run in self._threads.abandoned():
+            if run.claim.id == task_id and run.claim.run == run_number and run.asked == "timeout":
+                return self._bodies.timeout_s(run)
+        return None
 
     # Stopping
 

@@ -76,6 +76,8 @@ def is_current(row: Row | None, outcome: RunOutcome) -> bool:
 def decide_end(row: Row, outcome: RunOutcome) -> RunEnd:
     """What a run's end means for its task. ``row`` is as committed before; the outcome must be current."""
     if row.phase == Phase.HOOK:
+        if outcome.kind is RunKind.INTERRUPTED and outcome.asked in REPEATED and outcome.asked:
+            return PutBack(outcome.asked)
         return HookDone(outcome.error)
     if row.closing is not None:
         return WindDown()

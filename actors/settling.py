@@ -375,7 +375,6 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     row.status, row.phase, row.phase_runs, row.executing = TaskStatus.PENDING.value, Phase.BODY, 0, 0
     row.retries = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0
     row.closing = row.first_failure = row.memo = row.error = row.traceback = row.progress = None
-    row.started_at_ms = None
     row.run_at_ms, row.delayed = new.run_at_ms, int(new.run_at_ms is not None and new.run_at_ms > ledger.steady_ms)
     ledger.begin_round((row.id, new.label, new.payload, new.fail_fast, new.max_failures, new.child_concurrency))
     ledger.changed(row)

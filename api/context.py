@@ -183,7 +183,7 @@ class Context:
     def _spawn(self, parent_id: int, submissions: list[Submission[Any]], *, is_batch: bool) -> list[Outcome[Any]]:
         self._check_alive()
         claim = self._run.claim
-        if claim.phase == Phase.HOOK and parent_id == claim.id:
+        if claim.phase == Phase.HOOK:
             raise ParentClosed(claim.id, TaskStatus.CANCELLING)
         if not submissions:
             return []

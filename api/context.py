@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
 from math import isnan
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.errors import InterruptReason, NoParent, ParentClosed, PermanentError, TaskInterrupted
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """Where in the tree a submission goes, and the run that puts it there."""
+
+    parent_id: int
+    spawner_id: int | None = None
+    spawner_run: int | None = None
 
 
 class Context:
@@ -113,12 +121,12 @@ class Context:
         Raises:
             ParentClosed: this task's end is decided. TypeError, InvalidTask, UnknownTask: as ``Scheduler.submit``.
         """
-        outcomes: list[Outcome[R]] = self._spawn(self.id, [task.call(*args, **kwargs)], is_batch=False)
+        outcomes: list[Outcome[R]] = self._spawn(self.below(), [task.call(*args, **kwargs)], is_batch=False)
         return outcomes[0]
 
     def spawn_children(self, submissions: Iterable[Submission[R]]) -> list[Outcome[R]]:
         """Store children of this task in one transaction, all or none."""
-        return self._spawn(self.id, list(submissions), is_batch=True)
+        return self._spawn(self.below(), list(submissions), is_batch=True)
 
     def spawn_sibling(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
         """Store a task under this task's own parent.
@@ -126,13 +134,12 @@ class Context:
         Raises:
             NoParent: it has none. ParentClosed: the parent's end is decided.
         """
-        outcomes: list[Outcome[R]] = self._spawn(self.own_parent, [task.call(*args, **kwargs)], is_batch=False)
+        outcomes: list[Outcome[R]] = self._spawn(self.beside(), [task.call(*args, **kwargs)], is_batch=False)
         return outcomes[0]
 
     def spawn_siblings(self, submissions: Iterable[Submission[R]]) -> list[Outcome[R]]:
         """Store tasks under this task's own parent in one transaction, all or none."""
-        parent = self.own_parent
-        return self._spawn(parent, list(submissions), is_batch=True)
+        return self._spawn(self.beside(), list(submissions), is_batch=True)
 
     def submit(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
         """Store a root task of the same scheduler, with its own domain's defaults."""
@@ -167,27 +174,29 @@ class Context:
 
     # For the runtime
 
-    @property
-    def spawner(self) -> tuple[int, int]:
-        """Task and run that spawn through this context."""
-        return self._run.claim.id, self._run.claim.run
+    def below(self) -> Place:
+        """Where children of this task are stored."""
+        return self._place(self.id)
 
-    @property
-    def own_parent(self) -> TaskId:
-        """The parent of this task; NoParent."""
+    def beside(self) -> Place:
+        """Where siblings of this task are stored; NoParent."""
         claim = self._run.claim
         if claim.parent_id is None:
             raise NoParent(claim.id, claim.name)
-        return claim.parent_id
+        return self._place(claim.parent_id)
 
-    def _spawn(self, parent_id: int, submissions: list[Submission[Any]], *, is_batch: bool) -> list[Outcome[Any]]:
+    def _place(self, parent_id: int) -> Place:
+        """A place for what this run spawns: not after its end, nor from the cancel hook."""
         self._check_alive()
         claim = self._run.claim
         if claim.phase == Phase.HOOK:
             raise ParentClosed(claim.id, TaskStatus.CANCELLING)
+        return Place(parent_id, claim.id, claim.run)
+
+    def _spawn(self, place: Place, submissions: list[Submission[Any]], *, is_batch: bool) -> list[Outcome[Any]]:
         if not submissions:
             return []
-        return self._core.spawn(parent_id, submissions, spawner_id=claim.id, spawner_run=claim.run, is_batch=is_batch)
+        return self._core.spawn(place, submissions, is_batch=is_batch)
 
     def _check_alive(self) -> None:
         """A run that was given up or is over must not write any more."""

@@ -15,12 +15,12 @@ from millrace.actors.mailbox import Reply
 from millrace.actors.requests import AskAncestors, Cancel, Repeat, Submit, Unwatch, Watch
 from millrace.actors.runtime import Runtime, Settings
 from millrace.calls import Calls, current_run
-from millrace.context import undecodable
+from millrace.context import Context, Place, undecodable
 from millrace.futures import Futures
 from millrace.handle import Outcome
 from millrace.model.catalog import Traits
 from millrace.model.codec import PayloadCodec, UndecodablePayload, check_key, check_label
-from millrace.model.durations import ms_to_datetime, seconds_to_ms, to_seconds
+from millrace.model.durations import due_ms, ms_to_datetime, to_seconds
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildSummary, IoBudget, TaskId, TaskRecord
@@ -84,7 +84,7 @@ class Core:
 
     # Submitting
 
-    def prepare(self, submission: Submission[Any], spawner: tuple[int, int] | None = None) -> NewTask:
+    def prepare(self, submission: Submission[Any], place: Place | None = None) -> NewTask:
         """A submission checked, encoded, and with its options resolved.
 
         Raises:
@@ -119,8 +119,9 @@ class Core:
             child_concurrency=_first(options.child_concurrency, defaults.child_concurrency),
             options=None if options.retry is None and timeout is None else encode_options(options.retry, timeout),
             run_at_ms=self._due(options),
-            spawner_id=None if spawner is None else spawner[0],
-            spawner_run=None if spawner is None else spawner[1],
+            parent_id=None if place is None else place.parent_id,
+            spawner_id=None if place is None else place.spawner_id,
+            spawner_run=None if place is None else place.spawner_run,
         )
 
     @staticmethod
@@ -153,17 +154,14 @@ class Core:
 
     def _due(self, options: Options) -> int | None:
         if options.run_after is not None:
-            return self.runtime.times.steady_ms() + seconds_to_ms(options.run_after)
+            return due_ms(self.runtime.times.steady_ms(), options.run_after, "run_after")
         return options.run_at_ms
 
     def submit(self, submission: Submission[Any]) -> Outcome[Any]:
         """Store one submission, under its parent where its options name one."""
-        options = submission.options
-        if options.sibling_of is not None:
-            outcomes: list[Outcome[Any]] = options.sibling_of.spawn_siblings([submission])
-            return outcomes[0]
-        if options.parent_id is not None:
-            return self.spawn(options.parent_id, [submission], is_batch=False)[0]
+        place = _place(submission.options)
+        if place is not None:
+            return self.spawn(place, [submission], is_batch=False)[0]
         new = self.prepare(submission)
         reply: Reply[list[Stored]] = Reply()
         stored = self.runtime.ask(Submit((new,), is_batch=False, reply=reply), reply)
@@ -176,7 +174,7 @@ class Core:
         for at, submission in enumerate(submissions):
             batch.append(submission)
             try:
-                new.append(self._prepare_entry(submission))
+                new.append(self.prepare(submission, _place(submission.options)))
             except (InvalidTask, UnknownTask) as error:
                 error.add_note(f"entry {at} of the batch; nothing of the batch was stored")
                 raise
@@ -186,46 +184,22 @@ class Core:
         stored = self.runtime.ask(Submit(tuple(new), is_batch=True, reply=reply), reply)
         return [self.outcome(one, submission.task.definition) for one, submission in zip(stored, batch, strict=True)]
 
-    def _prepare_entry(self, submission: Submission[Any]) -> NewTask:
-        options = submission.options
-        if options.sibling_of is not None:
-            new = self.prepare(submission, options.sibling_of.spawner)
-            new.parent_id = options.sibling_of.own_parent
-            return new
-        new = self.prepare(submission)
-        new.parent_id = options.parent_id
-        return new
-
-    def spawn(
-        self,
-        parent_id: int,
-        submissions: Sequence[Submission[Any]],
-        *,
-        is_batch: bool,
-        spawner_id: int | None = None,
-        spawner_run: int | None = None,
-    ) -> list[Outcome[Any]]:
+    def spawn(self, place: Place, submissions: Sequence[Submission[Any]], *, is_batch: bool) -> list[Outcome[Any]]:
         """Store children of a task, all or none, by way of its supervisor."""
-        spawner = None if spawner_id is None or spawner_run is None else (spawner_id, spawner_run)
         new: list[NewTask] = []
         for submission in submissions:
-            self._check_place(submission.options, parent_id)
-            task = self.prepare(submission, spawner)
-            task.parent_id = parent_id
-            new.append(task)
+            own = _place(submission.options)
+            if own is not None and own.parent_id != place.parent_id:
+                raise InvalidTask(
+                    f"parent: expected none or {place.parent_id}, which this call spawns under, got {own.parent_id}"
+                )
+            new.append(self.prepare(submission, place))
         reply: Reply[list[Stored]] = Reply()
-        self.runtime.spawn(parent_id, Submit(tuple(new), is_batch=is_batch, reply=reply))
+        self.runtime.spawn(place.parent_id, Submit(tuple(new), is_batch=is_batch, reply=reply))
         stored = self.runtime.await_reply(reply)
         return [
             self.outcome(one, submission.task.definition) for one, submission in zip(stored, submissions, strict=True)
         ]
-
-    @staticmethod
-    def _check_place(options: Options, parent_id: int) -> None:
-        if options.parent_id is not None and options.parent_id != parent_id:
-            raise InvalidTask(
-                f"parent: expected none or {parent_id}, which this call spawns under, got {options.parent_id}"
-            )
 
     def outcome(self, stored: Stored, definition: Definition | None) -> Outcome[Any]:
         """The outcome of a stored submission."""
@@ -392,6 +366,18 @@ class Core:
 
 NO_IO = IoBudget()
 PLAIN = msgspec.json.Decoder().decode
+
+
+def _place(options: Options) -> Place | None:
+    """Where the options want a submission; None for a root task. A context stands for the run that it is of."""
+    if options.sibling_of is not None:
+        if options.parent is not None:
+            raise InvalidTask("expected parent or sibling_of, got both; give one of them")
+        beside: Place = options.sibling_of.beside()
+        return beside
+    if isinstance(options.parent, Context):
+        return options.parent.below()
+    return None if options.parent is None else Place(options.parent)
 
 
 def _first(*values: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import CancelFlow, EndFlow, UpdateFlow
+from millrace.context import Place
 from millrace.model.codec import encode_json
 from millrace.model.durations import Seconds
 from millrace.model.errors import InvalidTask
@@ -67,7 +68,7 @@ class Flow:
         Raises:
             ParentClosed: a cancel was requested, or the flow has ended or is finishing.
         """
-        outcomes: list[Outcome[R]] = self._core.spawn(self.id, [task.call(*args, **kwargs)], is_batch=False)
+        outcomes: list[Outcome[R]] = self._core.spawn(Place(self.id), [task.call(*args, **kwargs)], is_batch=False)
         return outcomes[0]
 
     def update(self, state: Json, *, expected_revision: int | None = None) -> int:

@@ -31,7 +31,8 @@ class Options:
     fail_fast: bool | None = None
     max_failures: int | float | None = None
     child_concurrency: int | None = None
-    parent_id: int | None = None
+    parent: Any = None
+    """The id or the context of the task under which it is to stand."""
     sibling_of: Any = None
     """The context of the task beside which it is to stand."""
 

@@ -15,6 +15,7 @@ from millrace.actors.flows import PREFIX, NewFlow
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import OpenFlow
 from millrace.actors.runtime import Settings
+from millrace.context import Place
 from millrace.core import Core
 from millrace.flow import Flow
 from millrace.handle import Outcome
@@ -183,7 +184,7 @@ class Scheduler:
         Raises:
             TaskNotFound: there is no such parent. ParentClosed: it takes no child any more.
         """
-        outcomes: list[Outcome[R]] = self._core.spawn(parent, [submission], is_batch=False)
+        outcomes: list[Outcome[R]] = self._core.spawn(Place(parent), [submission], is_batch=False)
         return outcomes[0]
 
     # Flows

@@ -258,7 +258,7 @@ class Task(Generic[P, R]):
             max_failures=max_failures,
             child_concurrency=child_concurrency,
         )
-        place = Options(parent_id=_parent_id(parent), sibling_of=_context(sibling_of))
+        place = Options(parent=_parent(parent), sibling_of=_context(sibling_of))
         return self._with(self.own_options.merged(options).merged(place))
 
     def _with(self, options: Options) -> "Task[P, R]":
@@ -324,11 +324,9 @@ class Submission(Generic[R]):
         return f"<Submission of {self.task.name}>"
 
 
-def _parent_id(parent: int | Context | None) -> int | None:
-    if parent is None:
-        return None
-    if isinstance(parent, Context):
-        return parent.id
+def _parent(parent: int | Context | None) -> int | Context | None:
+    if parent is None or isinstance(parent, Context):
+        return parent
     if isinstance(parent, bool) or not isinstance(parent, int):
         raise TypeError(f"parent: expected a task's id or a Context, got {type(parent).__name__}")
     return parent

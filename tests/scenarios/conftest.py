@@ -1,0 +1,35 @@
+"""Lets the tests of this folder import `staging`, and gives each a stage that is cleared at its end."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from staging import Stage  # noqa: E402 - found by the line before
+
+from millrace import Domain  # noqa: E402 - stays below it
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A stage on a store in a real file."""
+    made = Stage(str(tmp_path / "tasks.db"))
+    yield made
+    made.clear()
+
+
+@pytest.fixture(params=["file", "memory"])
+def any_stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    """The same on a file and in memory."""
+    made = Stage(str(tmp_path / "tasks.db") if request.param == "file" else ":memory:")
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def domain() -> Domain:
+    """A domain without tasks."""
+    return Domain("play")

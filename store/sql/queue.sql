@@ -129,9 +129,12 @@ FROM json_each(:keys) AS e CROSS JOIN (
 WHERE t.spawner_id = :spawner AND t.spawner_run > :round_run AND t.spawner_run < :run;
 
 -- name: select_children_to_cancel
+-- Active children whose end is not a cancel yet: those whose end is open, and those that fail.
 SELECT json_group_array(id) FROM (
-    SELECT id FROM task INDEXED BY task_child
-    WHERE parent_id = :parent AND status IN ('blocked', 'pending', 'running', 'paused', 'waiting', 'parked')
+    SELECT id FROM task INDEXED BY task_child WHERE parent_id = :parent AND closing IS NULL
+    UNION ALL
+    SELECT id FROM task INDEXED BY task_closing_child
+    WHERE parent_id = :parent AND closing IS NOT NULL AND closing IN ('failed', 'dead_letter')
     LIMIT :limit);
 
 -- name: closed_ancestor
@@ -153,12 +156,16 @@ SELECT json_group_array(id) FROM line;
 -- name: select_cascades
 SELECT json_group_array(id) FROM task INDEXED BY task_cascade WHERE cascade = 1;
 
+-- name: has_cascades
+SELECT EXISTS (SELECT 1 FROM task INDEXED BY task_cascade WHERE cascade = 1);
+
 -- name: select_executing
 SELECT json_group_array(id) FROM task INDEXED BY task_executing WHERE executing = 1;
 
 -- name: select_executing_children
-SELECT json_group_array(id) FROM task INDEXED BY task_child
-WHERE parent_id = :parent AND status IN ('running', 'cancelling') AND executing = 1 AND phase < 2;
+-- By what executes, which is little, and not by the children, who may be many.
+SELECT json_group_array(id) FROM task INDEXED BY task_executing
+WHERE executing = 1 AND parent_id = :parent AND phase < 2;
 
 -- name: select_hooks
 SELECT json_group_array(id) FROM (

@@ -10,20 +10,29 @@ SELECT
     created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress, retry_of
 FROM history WHERE id = :id;
 
--- name: select_children
--- A page of the children of a task, ever, by id.
-SELECT * FROM (
-    SELECT
-        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
-        traceback, created_at_ms, run_at_ms, started_at_ms, NULL, cancel_requested_at_ms, duration_s, progress, retry_of
-    FROM task INDEXED BY task_child WHERE parent_id = :parent AND id > :after
-    UNION ALL
-    SELECT
-        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
-        traceback, created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress,
-        retry_of
-    FROM history INDEXED BY history_child_id WHERE parent_id = :parent AND id > :after)
-ORDER BY id LIMIT :limit;
+-- name: select_child_ids
+-- The children of a task, ever, by id.
+SELECT id FROM task INDEXED BY task_child WHERE parent_id = :parent AND closing IS NULL
+UNION ALL
+SELECT id FROM task INDEXED BY task_closing_child WHERE parent_id = :parent AND closing IS NOT NULL
+UNION ALL
+SELECT id FROM history INDEXED BY history_child WHERE parent_id = :parent
+ORDER BY id;
+
+-- name: select_records
+-- Those of a list of tasks that are there, by id.
+SELECT
+    t.id, t.name, t.key, t.label, t.status, t.priority, t.payload, t.memo, t.parent_id, t.fail_fast, t.retries,
+    t.max_retries, t.error, t.traceback, t.created_at_ms, t.run_at_ms, t.started_at_ms, NULL, t.cancel_requested_at_ms,
+    t.duration_s, t.progress, t.retry_of
+FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value
+UNION ALL
+SELECT
+    h.id, h.name, h.key, h.label, h.status, h.priority, h.payload, h.memo, h.parent_id, h.fail_fast, h.retries,
+    h.max_retries, h.error, h.traceback, h.created_at_ms, h.run_at_ms, h.started_at_ms, h.finished_at_ms,
+    h.cancel_requested_at_ms, h.duration_s, h.progress, h.retry_of
+FROM json_each(:ids) AS e CROSS JOIN history AS h ON h.id = e.value
+ORDER BY 1;
 
 -- name: select_status
 SELECT status FROM task WHERE id = :id UNION ALL SELECT status FROM history WHERE id = :id;
@@ -55,7 +64,11 @@ UNION ALL
 SELECT round, NULL, NULL FROM history WHERE id = :id;
 
 -- name: count_active_children
-SELECT count(*) FROM task INDEXED BY task_child WHERE parent_id = :parent AND parent_round = :round;
+SELECT
+    (SELECT count(*) FROM task INDEXED BY task_child
+        WHERE parent_id = :parent AND closing IS NULL AND parent_round = :round)
+    + (SELECT count(*) FROM task INDEXED BY task_closing_child
+        WHERE parent_id = :parent AND closing IS NOT NULL AND parent_round = :round);
 
 -- name: count_settled_children
 SELECT status, count(*) FROM history INDEXED BY history_child

@@ -5,7 +5,7 @@ effects that follow from it, and ``flush`` brings the store to what memory says,
 rows are touched. Dropped without ``flush``, nothing has happened.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,7 +30,6 @@ class Ledger:
         now_ms: the wall clock's time of this transaction, for records.
         steady_ms: the same by the clock that nobody sets, for delays: equal unless the wall clock was set meanwhile.
         is_heard: whether anybody subscribes to events; without, none are made.
-        open_cascades: parents whose cancel is on its way down, from earlier transactions.
     """
 
     def __init__(
@@ -41,14 +40,13 @@ class Ledger:
         steady_ms: int,
         *,
         is_heard: bool,
-        open_cascades: Collection[int] = (),
     ) -> None:
         self.writer = writer
         self.catalog = catalog
         self.now_ms = now_ms
         self.steady_ms = steady_ms
         self.is_heard = is_heard
-        self._open_cascades = open_cascades
+        self._were_cascades_open: bool | None = None
         self.effects = Effects()
         self._rows: dict[int, Row] = {}
         self._dirty: dict[int, Row] = {}
@@ -143,8 +141,13 @@ class Ledger:
         return self._settled_before.get(task_id) if entry is None else str(entry[1])
 
     def has_open_cascades(self) -> bool:
-        """Whether some cancel may not have reached all that it closes."""
-        return bool(self._open_cascades or self.effects.cascades)
+        """Whether some cancel may not have reached all that it closes.
+
+        The store is asked, once a transaction: such a cancel outlives transactions, actors and processes.
+        """
+        if self._were_cascades_open is None:
+            self._were_cascades_open = self.writer.has_cascades()
+        return self._were_cascades_open or bool(self.effects.cascades)
 
     def now(self) -> datetime:
         """The time of this transaction, as events carry it."""

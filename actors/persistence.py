@@ -105,7 +105,6 @@ class Persistence(Actor):
         self._kept: list[Request] = []
         self._retry_at: float | None = None
         self._unsynced_since: float | None = None
-        self._open_cascades: set[int] = set()
         self._fatal: StoreError | None = None
 
     def on_start(self) -> None:
@@ -175,7 +174,6 @@ class Persistence(Actor):
                     self._times.wall_ms(),
                     self._times.steady_ms(),
                     is_heard=self._delivery.is_heard,
-                    open_cascades=self._open_cascades,
                 )
                 self._decide(ledger, requests)
                 ledger.flush()
@@ -192,7 +190,6 @@ class Persistence(Actor):
             self._note_commit(is_synced=is_synced)
             if not is_synced and self._syncs_answers and self._delivery.is_awaited(ledger.effects.settled):
                 self._sync()
-        self._open_cascades = set(cascades)
         ledger.effects.cascades = cascades
         self._delivery.deliver(ledger.effects)
         with store.translated():

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import apsw
 import msgspec
 
-from millrace.model.rows import Claim, PlainEnd, Ready, RetryFields, Row
+from millrace.model.rows import Claim, OldRow, PlainEnd, Ready, RetryFields, Row
 from millrace.store.statements import SQL
 
 CHUNK: Final = 1000
@@ -31,7 +31,13 @@ _decode_pairs = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_holders = msgspec.json.Decoder(tuple[int | None, list[tuple[int, int, int]]]).decode
 _decode_found = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
 _decode_named = msgspec.json.Decoder(list[tuple[int, str]]).decode
+_decode_old = msgspec.json.Decoder(list[OldRow]).decode
+_decode_measure = msgspec.json.Decoder(tuple[int, int | None]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
+
+Shelf = Literal["others", "dead_letters", "all"]
+"""Rows of the history that are counted together: dead letters, all others, or all alike."""
+_SUFFIX: Final[dict[Shelf, str]] = {"others": "", "dead_letters": "_dead_letters", "all": "_of_all"}
 
 KeyScope = tuple[str, int, int, str]
 """Task name, parent id or 0, round of the parent, key: within it a key is unique among active tasks."""
@@ -181,6 +187,11 @@ class Writer:
         found: str | None = self._value("load_for_retry", id=task_id)
         return None if found is None else _decode_retry(found)
 
+    def load_record(self, task_id: int) -> tuple[Any, ...] | None:
+        """The row of a task, active or settled, as ``store.records.make_record`` takes it."""
+        found: tuple[Any, ...] | None = self._cursor.execute(SQL["select_record"], {"id": task_id}).fetchone()
+        return found
+
     def raise_priority(self, task_id: int, priority: int) -> None:
         """Change the stored priority of a queued task."""
         self._run("raise_priority", id=task_id, priority=priority)
@@ -295,6 +306,10 @@ class Writer:
         """Parents whose active children have still to be told of their end."""
         return _decode_ids(self._value("select_cascades"))
 
+    def has_cascades(self) -> bool:
+        """Whether there are such parents."""
+        return bool(self._value("has_cascades"))
+
     def select_executing(self) -> list[int]:
         """Tasks with a committed start and no end."""
         return _decode_ids(self._value("select_executing"))
@@ -335,3 +350,40 @@ class Writer:
     def update_flow(self, flow_id: int, state: str | None) -> None:
         """One revision more; None leaves the state as it is."""
         self._run("update_flow", id=flow_id, state=state)
+
+    # Pruning
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has written."""
+        version: int = self._value("select_data_version")
+        return version
+
+    def measure_newest(self, shelf: Shelf, limit: int) -> tuple[int, int | None]:
+        """How many rows a shelf has, up to ``limit``, and the place of the first of those newest ones."""
+        return _decode_measure(self._value("measure_newest" + _SUFFIX[shelf], limit=limit))
+
+    def select_oldest(self, shelf: Shelf, after: int, limit: int) -> list[OldRow]:
+        """The rows of a shelf after a place, earliest settled first."""
+        return _decode_old(self._value("select_oldest" + _SUFFIX[shelf], after=after, limit=limit))
+
+    def select_released(
+        self, parent: int, after: tuple[int, int], dead_letters: int, others: int, limit: int
+    ) -> list[tuple[int, int]]:
+        """(round, place) of a parent's children in the history after that pair, and before a place for either shelf."""
+        text = self._value(
+            "select_released",
+            parent=parent,
+            round=after[0],
+            seq=after[1],
+            dead_letters=dead_letters,
+            others=others,
+            limit=limit,
+        )
+        return _decode_pairs(text)
+
+    def prune(self, rows: Sequence[int]) -> None:
+        """Delete rows of the history by their places, with all that hangs on them, and count them."""
+        text = _json(rows)
+        self._run("delete_flows", rows=text)
+        self._run("prune_rows", rows=text)
+        self.add_meta("pruned", len(rows))

@@ -15,6 +15,7 @@ from millrace import (
     Domain,
     ParentClosed,
     Retry,
+    Scheduler,
     TaskCancelled,
     TaskStatus,
 )
@@ -629,3 +630,41 @@ def test_without_an_owner_what_has_run_is_carried_out_by_the_owner(stage: Stage,
     until(lambda: second.task(task.id).status.is_terminal)
     assert hooked.is_set()
     assert second.task(task.id).status is TaskStatus.CANCELLED
+
+
+def test_below_a_cancel_that_is_on_its_way_nothing_is_added(stage: Stage, domain: Domain) -> None:
+    """S-154: from the first transaction of a cancel on nothing can be spawned anywhere below, also after a restart.
+
+    A scheduler that has not started goes no further than that first transaction, so the last child and its child have not
+    been told yet.
+    """
+
+    @domain.task(key=lambda n: str(n))
+    def late(ctx: Context, n: int) -> None:
+        raise AssertionError("delayed")
+
+    def add_below(scheduler: Scheduler, *parents: int) -> None:
+        for parent in parents:
+            with pytest.raises(ParentClosed) as refused:
+                scheduler.spawn_child(parent, delayed.call(-2))
+            assert refused.value.status is TaskStatus.CANCELLING
+
+    delayed = late.options(run_after=1000)
+    first = stage.scheduler(domain)
+    top = first.submit(delayed, -1)
+    children = first.submit_batch([late.options(run_after=1000, parent=top.id).call(n) for n in range(1500)])
+    last = children[-1].id
+    low = first.spawn_child(last, delayed.call(0)).id
+    result = first.cancel(top.id)
+    assert (result.accepted, result.settled) == (True, False)
+    assert first.task(last).status is TaskStatus.PENDING
+    first.submit(delayed, 0)
+    add_below(first, top.id, last, low)
+    first.stop()
+    second = stage.scheduler(domain)
+    add_below(second, top.id, last, low)
+    second.start()
+    await_status(second, top.id, TaskStatus.CANCELLED)
+    assert second.task(low).status is TaskStatus.CANCELLED
+    assert second.count(parent=top.id, status=TaskStatus.CANCELLED) == 1500
+    assert second.count(task=late, status=TaskStatus.PENDING) == 1

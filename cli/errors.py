@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import click
 
+from millrace import MillraceError, StoreLocked
+
 _DEBUG: Final = "millrace.debug"
 _EXIT_INTERRUPTED: Final = 130
 
@@ -74,8 +76,6 @@ def _fail(message: str, exit_code: int) -> int:
 
 
 def _one_line(error: Exception) -> click.ClickException:
-    from millrace import MillraceError, StoreLocked  # noqa: PLC0415 - only a failing command needs them
-
     text = str(error) or type(error).__name__
     if isinstance(error, StoreLocked):
         return OwnedElsewhere(text)

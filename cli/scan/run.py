@@ -12,7 +12,6 @@ from millrace import (
     DuplicatePolicy,
     MillraceError,
     Outcome,
-    Retention,
     Scheduler,
     SubmitKind,
     TaskRecord,
@@ -23,7 +22,7 @@ from millrace.cli.scan.activity import Activity, Progress
 from millrace.cli.scan.limits import MAX_PAYLOAD
 from millrace.cli.scan.names import to_line
 from millrace.cli.scan.roots import Roots
-from millrace.cli.scan.tasks import domain, scan
+from millrace.cli.scan.tasks import ScanTasks
 from millrace.cli.scan.totals import Report
 
 GRACE_S: Final = 30.0
@@ -79,14 +78,15 @@ def run_scan(
         StoreError: of many kinds; StoreLocked where another process uses the store.
     """
     activity = Activity()
-    scheduler = _scheduler(store, activity, workers)
+    tasks = ScanTasks(activity)
+    scheduler = _scheduler(store, tasks, workers)
     with _running(scheduler):
-        _refuse_others(scheduler, store, roots)
-        finished = _finished(scheduler, roots) if resume else None
+        _refuse_others(scheduler, tasks, store, roots)
+        finished = _finished(scheduler, tasks, roots) if resume else None
         if finished is not None:
             watcher.note("this scan has finished already: here is its result; without --resume it begins anew")
             return _report_of(finished)
-        outcome = _submit(scheduler, roots, resume=resume)
+        outcome = _submit(scheduler, tasks, roots, resume=resume)
         _begin(scheduler, outcome, activity, watcher, resume=resume)
         while interrupts.received is None:
             watcher.show(activity.progress())
@@ -109,11 +109,10 @@ def _running(scheduler: Scheduler) -> Generator[None, None, None]:
             raise
 
 
-def _scheduler(store: Path, activity: Activity, workers: int) -> Scheduler:
+def _scheduler(store: Path, tasks: ScanTasks, workers: int) -> Scheduler:
     return Scheduler(
         store,
-        domains=[domain],
-        state=[activity],
+        domains=[tasks.domain],
         max_concurrency=workers,
         name="scan",
         # A scan can be begun again: a power cut takes a second's work of it, and no result that was told.
@@ -122,14 +121,11 @@ def _scheduler(store: Path, activity: Activity, workers: int) -> Scheduler:
         max_payload=MAX_PAYLOAD,
         # No directory brings a process down: people do, as often as they like.
         max_crashes=1_000_000,
-        # The line on the terminal is all that shows progress, and it asks `Activity`.
-        progress_interval=None,
-        retention=Retention(max_count=None),
     )
 
 
-def _refuse_others(scheduler: Scheduler, store: Path, roots: Roots) -> None:
-    for record in scheduler.tasks(task=scan, status=_ACTIVE):
+def _refuse_others(scheduler: Scheduler, tasks: ScanTasks, store: Path, roots: Roots) -> None:
+    for record in scheduler.tasks(task=tasks.scan, status=_ACTIVE):
         if record.key != roots.key and record.status is not TaskStatus.CANCELLING:
             raise OtherScan(
                 f"{store} has an unfinished scan of other paths or options, {to_line(record.label)}; "
@@ -137,15 +133,15 @@ def _refuse_others(scheduler: Scheduler, store: Path, roots: Roots) -> None:
             )
 
 
-def _finished(scheduler: Scheduler, roots: Roots) -> TaskRecord | None:
-    record = scheduler.find(scan, roots.key)
+def _finished(scheduler: Scheduler, tasks: ScanTasks, roots: Roots) -> TaskRecord | None:
+    record = scheduler.find(tasks.scan, roots.key)
     return record if record is not None and record.status is TaskStatus.COMPLETED else None
 
 
-def _submit(scheduler: Scheduler, roots: Roots, *, resume: bool) -> Outcome[None]:
+def _submit(scheduler: Scheduler, tasks: ScanTasks, roots: Roots, *, resume: bool) -> Outcome[None]:
     # REJECT, not SKIP: SKIP would have a scan that is under way run once more after its end.
     policy = DuplicatePolicy.REJECT if resume else DuplicatePolicy.SUPERSEDE
-    task = scan.options(key=roots.key, label=" ".join(roots.texts), on_duplicate=policy)
+    task = tasks.scan.options(key=roots.key, label=" ".join(roots.texts), on_duplicate=policy)
     return scheduler.submit(task, roots.texts, roots.one_file_system)
 
 

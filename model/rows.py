@@ -145,6 +145,15 @@ class Ready(NamedTuple):
     crashes: int
 
 
+class OldRow(msgspec.Struct, array_like=True, frozen=True):
+    """A row of the history as its pruning sees it."""
+
+    seq: int
+    finished_at_ms: int
+    holder: int | None
+    """Its parent, where that is active: the row stays as long."""
+
+
 class RetryFields(msgspec.Struct, array_like=True):
     """What a task that is repeated by hand takes over from the settled row."""
 

@@ -44,3 +44,52 @@ SELECT json_array(
     h.max_failures, h.child_concurrency, h.options,
     (SELECT max(id) FROM (SELECT id FROM task WHERE retry_of = h.id UNION ALL SELECT id FROM history WHERE retry_of = h.id)))
 FROM history AS h WHERE h.id = :id;
+
+-- name: select_oldest
+-- A page of the history but for dead letters, earliest settled first, each row with its parent where that is active.
+SELECT json_group_array(json_array(seq, finished_at_ms, holder)) FROM (
+    SELECT h.seq, h.finished_at_ms, t.id AS holder FROM history AS h LEFT JOIN task AS t ON t.id = h.parent_id
+    WHERE h.seq > :after AND h.status <> 'dead_letter' ORDER BY h.seq LIMIT :limit);
+
+-- name: select_oldest_dead_letters
+-- The same of dead letters.
+SELECT json_group_array(json_array(seq, finished_at_ms, holder)) FROM (
+    SELECT h.seq, h.finished_at_ms, t.id AS holder
+    FROM history AS h INDEXED BY history_dead_letter LEFT JOIN task AS t ON t.id = h.parent_id
+    WHERE h.seq > :after AND h.status = 'dead_letter' ORDER BY h.seq LIMIT :limit);
+
+-- name: select_oldest_of_all
+-- The same of all rows alike.
+SELECT json_group_array(json_array(seq, finished_at_ms, holder)) FROM (
+    SELECT h.seq, h.finished_at_ms, t.id AS holder FROM history AS h LEFT JOIN task AS t ON t.id = h.parent_id
+    WHERE h.seq > :after ORDER BY h.seq LIMIT :limit);
+
+-- name: measure_newest
+-- How many of the newest rows, dead letters aside, there are up to a number, and the first of them.
+SELECT json_array(count(*), min(seq)) FROM (
+    SELECT seq FROM history WHERE status <> 'dead_letter' ORDER BY seq DESC LIMIT :limit);
+
+-- name: measure_newest_dead_letters
+SELECT json_array(count(*), min(seq)) FROM (
+    SELECT seq FROM history INDEXED BY history_dead_letter WHERE status = 'dead_letter' ORDER BY seq DESC LIMIT :limit);
+
+-- name: measure_newest_of_all
+SELECT json_array(count(*), min(seq)) FROM (SELECT seq FROM history ORDER BY seq DESC LIMIT :limit);
+
+-- name: select_released
+-- Rows that a parent held until it settled, from a place on: what its children have left of before the places up to which
+-- dead letters and other rows are decided.
+SELECT json_group_array(json_array(parent_round, seq)) FROM (
+    SELECT parent_round, seq FROM history INDEXED BY history_child
+    WHERE parent_id = :parent AND (parent_round, seq) > (:round, :seq)
+        AND seq <= max(:dead_letters, :others) AND seq <= CASE status WHEN 'dead_letter' THEN :dead_letters ELSE :others END
+    ORDER BY parent_round, seq LIMIT :limit);
+
+-- name: delete_flows
+-- The state of flows whose rows are about to go.
+DELETE FROM flow WHERE id IN (
+    SELECT h.id FROM json_each(:rows) AS e CROSS JOIN history AS h ON h.seq = e.value
+    WHERE h.name >= 'flow::' AND h.name < 'flow:;');
+
+-- name: prune_rows
+DELETE FROM history WHERE seq IN (SELECT value FROM json_each(:rows));

@@ -21,3 +21,7 @@ PRAGMA synchronous = FULL;
 
 -- name: sync_off
 PRAGMA synchronous = NORMAL;
+
+-- name: select_data_version
+-- Changes when another connection has written.
+PRAGMA data_version;

@@ -5,7 +5,8 @@ What it knows (who waits for which task) outlives the actor: it belongs to the r
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from millrace.actors.clock import NextDue
@@ -14,10 +15,12 @@ from millrace.actors.effects import Effects
 from millrace.actors.hub import Hub
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Reply, Tells
-from millrace.actors.supervisor import ChildrenLeft, ChildrenReady, OffersFound, TellChildren
+from millrace.actors.supervisor import ChildrenLeft, ChildrenReady, OfferAgain, OffersFound, TellChildren
 from millrace.actors.supervisors import Supervisors
 from millrace.executors.pool import Executors
+from millrace.model.errors import InterruptReason
 from millrace.model.rows import Ready
+from millrace.store.writer import SettledRow
 
 
 class Delivery:
@@ -34,7 +37,7 @@ class Delivery:
         self._hub = hub
         self._supervisors: Supervisors | None = None
         self._executors: Executors | None = None
-        self._watchers: dict[int, list[Reply[str]]] = {}
+        self._watchers: dict[int, list[Reply[SettledRow]]] = {}
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str, str]] = Counter()
 
@@ -61,8 +64,8 @@ class Delivery:
             answer()
         if effects.events:
             self._hub.publish(effects.events)
-        if effects.settled and self._watchers:
-            self._tell_watchers(effects.settled)
+        if effects.awaited:
+            self._tell_watchers(effects.awaited)
         if self._executors is not None:
             self._tell_runtime(effects, self._executors)
         if effects.counts:
@@ -85,10 +88,10 @@ class Delivery:
         for message in effects.messages:
             message()
 
-    def _tell_watchers(self, settled: Iterable[tuple[int, str]]) -> None:
-        for task_id, status in settled:
+    def _tell_watchers(self, rows: Mapping[int, SettledRow]) -> None:
+        for task_id, row in rows.items():
             for reply in self._watchers.pop(task_id, ()):
-                reply.set(status)
+                reply.set(row)
 
     def _tell_supervisors(self, effects: Effects) -> None:
         supervisors = self._supervisors
@@ -140,17 +143,24 @@ class Delivery:
             message = OffersFound(tasks, asked, limit, executing)
             effects.messages.append(lambda: supervisors.tell(parent_id, message))
 
+    def offer_again(self, effects: Effects, parents: Iterable[int]) -> None:
+        """Bounded parents whose children are in no window."""
+        supervisors = self._supervisors
+        if supervisors is not None:
+            for parent_id in parents:
+                effects.messages.append(partial(supervisors.tell, parent_id, OfferAgain()))
+
     def slots_free(self, message: RunsEnded) -> None:
         """Runs are over, told before the commit."""
         self._dispatcher.tell(message)
 
     # Who waits
 
-    def watch(self, task_id: int, reply: Reply[str]) -> None:
-        """The reply is answered with the terminal status."""
+    def watch(self, task_id: int, reply: Reply[SettledRow]) -> None:
+        """The reply is answered with the settled row."""
         self._watchers.setdefault(task_id, []).append(reply)
 
-    def unwatch(self, task_id: int, reply: Reply[str]) -> None:
+    def unwatch(self, task_id: int, reply: Reply[SettledRow]) -> None:
         """The caller has given up."""
         waiting = [other for other in self._watchers.get(task_id, ()) if other is not reply]
         if waiting:
@@ -158,9 +168,10 @@ class Delivery:
         else:
             self._watchers.pop(task_id, None)
 
-    def is_awaited(self, settled: Iterable[tuple[int, str]]) -> bool:
-        """Whether the end of any of these is somebody's answer."""
-        return bool(self._watchers) and any(task_id in self._watchers for task_id, _ in settled)
+    def awaited(self, settled: Iterable[tuple[int, str]]) -> list[int]:
+        """Those whose end is somebody's answer."""
+        watchers = self._watchers
+        return [task_id for task_id, _ in settled if task_id in watchers] if watchers else []
 
     def fail_watchers(self, error: BaseException) -> None:
         """Nobody's task will end any more: the scheduler stops."""
@@ -178,6 +189,18 @@ class Delivery:
         ledger.load(ids)
         rows = [row for task_id in ids if (row := ledger.row(task_id)) is not None]
         return [(row.id, row.run) for row in rows if executors is None or not executors.is_running(row.id, row.run)]
+
+    def unasked_runs(self, ledger: Ledger) -> list[tuple[int, int, InterruptReason]]:
+        """(task, run, reason) of runs whose task's end is decided, and that nobody has asked to stop."""
+        runs = [] if self._executors is None else [run for run in self._executors.runs() if run.asked is None]
+        ledger.load(run.claim.id for run in runs)
+        found: list[tuple[int, int, InterruptReason]] = []
+        for run in runs:
+            row = ledger.row(run.claim.id)
+            if row is not None and row.closing is not None and row.run == run.claim.run:
+                reasons: dict[str, InterruptReason] = {"cancelled": "cancelled", "superseded": "superseded"}
+                found.append((row.id, row.run, reasons.get(row.closing, "child_failed")))
+        return found
 
     def count(self, counter: str, name: str = "", value: str = "") -> None:
         """One more of something that no commit counts."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from millrace.model.errors import InterruptReason
 from millrace.model.events import Event
 from millrace.model.rows import Claim, Ready
+from millrace.store.writer import SettledRow
 
 
 @dataclass(slots=True)
@@ -26,6 +27,8 @@ class Effects:
     """Parents that accept no child any more, though they have not settled."""
     settled: list[tuple[int, str]] = field(default_factory=list)
     """(task, terminal status)."""
+    awaited: dict[int, SettledRow] = field(default_factory=dict)
+    """The rows of settled tasks that somebody waits for."""
     claims: list[Claim] = field(default_factory=list)
     """Committed starts, for the executor."""
     hooks: list[int] = field(default_factory=list)
@@ -37,7 +40,7 @@ class Effects:
     next_due_ms: int | None = None
     """A delayed task was stored: the earliest time that one of them is due."""
     events: list[Event] = field(default_factory=list)
-    answers: list[Callable[[], None]] = field(default_factory=list)
+    answers: list[Callable[[], object]] = field(default_factory=list)
     """Callers to be answered."""
     messages: list[Callable[[], None]] = field(default_factory=list)
     """Answers to actors."""

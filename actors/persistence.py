@@ -24,6 +24,7 @@ from millrace.actors.effects import Effects
 from millrace.actors.enqueueing import enqueue
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.pruning import Pruner
 from millrace.actors.requests import (
     AskAncestors,
     Cancel,
@@ -36,8 +37,10 @@ from millrace.actors.requests import (
     FindOffers,
     Flush,
     GiveUpRetry,
+    OfferAgain,
     OpenFlow,
     PromoteDue,
+    Prune,
     PutBack,
     Reconcile,
     Recover,
@@ -48,13 +51,15 @@ from millrace.actors.requests import (
     Unwatch,
     UpdateFlow,
     Watch,
+    WithdrawLost,
     WriteProgress,
 )
 from millrace.actors.times import Times
 from millrace.model.catalog import Catalog
-from millrace.model.errors import InternalError, MillraceError, StoreCorrupt, StoreError, StoreMoved
+from millrace.model.errors import InternalError, MillraceError, SchedulerStopped, StoreCorrupt, StoreError, StoreMoved
 from millrace.model.outcomes import RunOutcome
 from millrace.store.session import Session
+from millrace.store.writer import SettledRow
 
 log = logging.getLogger("millrace.persistence")
 
@@ -63,9 +68,25 @@ SYNC_EVERY_S: Final = 1.0
 RETRY_AFTER_S: Final = 0.5
 """Pause before what the store could not take is tried again."""
 DUE_STEP: Final = 1000
+PARENTS_STEP: Final = 100
+"""Supervisors woken at once: each is a thread, until it has offered."""
 
 _ANSWERED = (Cancel, Repeat, OpenFlow, UpdateFlow, EndFlow, CancelFlow)
-_KEPT = (RunOutcome, ClaimTasks, ClaimHooks, PutBack, GiveUpRetry, Cascade, PromoteDue, FindOffers, FindHooks, Refill, Reconcile)
+_KEPT = (
+    RunOutcome,
+    ClaimTasks,
+    ClaimHooks,
+    PutBack,
+    GiveUpRetry,
+    Cascade,
+    PromoteDue,
+    FindOffers,
+    FindHooks,
+    Refill,
+    Reconcile,
+    WithdrawLost,
+    OfferAgain,
+)
 """Requests that nobody can repeat: where the store cannot take them, they are kept and tried again."""
 
 
@@ -78,6 +99,7 @@ class Persistence(Actor):
         times: the clocks.
         delivery: takes the effects of a commit to whom they concern.
         syncs_answers: whether a commit that answers somebody is synced before the answer (durability "power").
+        pruner: keeps the history within its bounds.
         on_fatal: told of an error after which the store must not be written any more.
     """
 
@@ -92,6 +114,7 @@ class Persistence(Actor):
         times: Times,
         delivery: Delivery,
         syncs_answers: bool,
+        pruner: Pruner,
         on_fatal: Callable[[StoreError], None],
     ) -> None:
         super().__init__(mailbox, loop, watcher)
@@ -100,6 +123,7 @@ class Persistence(Actor):
         self._times = times
         self._delivery = delivery
         self._syncs_answers = syncs_answers
+        self._pruner = pruner
         self._on_fatal = on_fatal
         self._store: Session | None = None
         self._kept: list[Request] = []
@@ -113,6 +137,7 @@ class Persistence(Actor):
 
     def on_stop(self) -> None:
         """Close it, with all that is committed copied into the file."""
+        self._pruner.fail(SchedulerStopped())
         if self._store is not None:
             self._store.close()
 
@@ -130,6 +155,7 @@ class Persistence(Actor):
             self._on_store_error(requests, error)
         except Exception as error:
             self._on_bug(requests, error)
+        self._prune()
 
     def fail_message(self, message: Request, error: BaseException) -> None:
         """Answer who waits; keep what nobody can repeat for the successor."""
@@ -147,17 +173,57 @@ class Persistence(Actor):
             waits.append(self._retry_at - now)
         if self._unsynced_since is not None:
             waits.append(self._unsynced_since + SYNC_EVERY_S - now)
+        prune_in = self._pruner.due_in() if self._may_prune else None
+        if prune_in is not None:
+            waits.append(prune_in)
         return max(0.0, min(waits)) if waits else None
 
     def wake(self) -> None:
-        """Try again, or sync what nobody has waited for."""
-        if self._retry_at is not None and self._retry_at <= self._times.monotonic():
+        """Try again, sync what nobody has waited for, or prune."""
+        now = self._times.monotonic()
+        if self._retry_at is not None and self._retry_at <= now:
             self.receive([])
-        elif self._unsynced_since is not None and self._fatal is None:
+            return
+        if self._unsynced_since is not None and self._fatal is None and now - self._unsynced_since >= SYNC_EVERY_S:
             try:
                 self._sync()
             except StoreError as error:
                 self._on_store_error([], error)
+        self._prune()
+
+    # Pruning
+
+    @property
+    def _may_prune(self) -> bool:
+        return self._retry_at is None and self._fatal is None
+
+    def _prune(self) -> None:
+        """After the answers: a step where one is due, and more only where what has just settled is more than one takes."""
+        try:
+            while self._may_prune and self._pruner.due_in() == 0.0:
+                self._prune_step()
+                if not self._pruner.is_behind:
+                    return
+        except StoreError as error:
+            self._pruner.fail(error)
+            self._on_store_error([], error)
+
+    def _prune_step(self) -> None:
+        store = self._opened()
+        with store.translated():
+            store.writer.set_sync(False)
+            store.writer.begin()
+            try:
+                answers = self._pruner.step(store.writer)
+                store.commit()
+            except BaseException:
+                self._pruner.forget()
+                store.writer.rollback()
+                raise
+            self._note_commit(is_synced=False)
+            for reply, count in answers:
+                reply.set(count)
+            store.after_commit()
 
     # One transaction
 
@@ -178,6 +244,10 @@ class Persistence(Actor):
                 self._decide(ledger, requests)
                 ledger.flush()
                 self._load_continued(ledger)
+                self._load_awaited(ledger.effects, store)
+                self._pruner.note(ledger.effects.settled, ledger.now_ms)
+                while self._pruner.is_pressing:
+                    self._pruner.step(store.writer)
                 cascades = [
                     parent_id
                     for parent_id in dict.fromkeys(ledger.effects.cascades)
@@ -185,15 +255,23 @@ class Persistence(Actor):
                 ]
                 store.commit()
             except BaseException:
+                self._pruner.forget()
                 store.writer.rollback()
                 raise
             self._note_commit(is_synced=is_synced)
-            if not is_synced and self._syncs_answers and self._delivery.is_awaited(ledger.effects.settled):
+            if not is_synced and self._syncs_answers and ledger.effects.awaited:
                 self._sync()
         ledger.effects.cascades = cascades
         self._delivery.deliver(ledger.effects)
         with store.translated():
             store.after_commit()
+
+    def _load_awaited(self, effects: Effects, store: Session) -> None:
+        """The rows that callers wait for go with their answers: they may be pruned by the time the callers wake up."""
+        for task_id in self._delivery.awaited(effects.settled):
+            row = store.writer.load_record(task_id)
+            if row is not None:
+                effects.awaited[task_id] = row
 
     def _decide(self, ledger: Ledger, requests: Sequence[Request]) -> None:
         outcomes = [request for request in requests if isinstance(request, RunOutcome)]
@@ -208,6 +286,10 @@ class Persistence(Actor):
                 ledger.flush()
                 self._control(ledger, request)
         ledger.flush()
+        if ledger.effects.cascades:
+            # Before the claims: what is cancelled here must not start. What is left is told to the supervisors.
+            ledger.effects.cascades += cancelling.cascade(ledger, list(dict.fromkeys(ledger.effects.cascades)))
+            ledger.flush()
         for request in requests:
             if isinstance(request, ClaimTasks):
                 self._claim(ledger, request)
@@ -338,10 +420,16 @@ class Persistence(Actor):
                 ledger.effects.cascades.extend(cancelling.cascade(ledger, list(parents)))
             case PromoteDue():
                 self._promote(ledger)
+            case Prune(retention, reply):
+                ledger.effects.answers.append(lambda: self._pruner.ask(retention, reply))
             case WriteProgress(entries):
                 ledger.writer.write_progress(entries)
             case Reconcile():
-                settling.withdraw(ledger, self._delivery.unknown_runs(ledger))
+                self._reconcile(ledger)
+            case WithdrawLost(runs):
+                settling.withdraw(ledger, set(runs).intersection(self._delivery.unknown_runs(ledger)))
+            case OfferAgain(after):
+                self._offer_again(ledger, after)
             case Cancel() | Repeat() | OpenFlow() | UpdateFlow() | EndFlow() | CancelFlow():
                 try:
                     answer: Any = controls.carry_out(ledger, request)
@@ -376,6 +464,19 @@ class Persistence(Actor):
             ledger.effects, parent_id, tuple(tasks), limit, parent.child_concurrency, tuple(executing)
         )
 
+    def _reconcile(self, ledger: Ledger) -> None:
+        lost = self._delivery.unknown_runs(ledger)
+        if lost:
+            ledger.effects.messages.append(lambda: self.mailbox.tell(WithdrawLost(tuple(lost))))
+        ledger.effects.interrupts += self._delivery.unasked_runs(ledger)
+        self._offer_again(ledger, 0)
+
+    def _offer_again(self, ledger: Ledger, after: int) -> None:
+        parents = ledger.writer.select_limited_parents(after, PARENTS_STEP)
+        self._delivery.offer_again(ledger.effects, parents)
+        if len(parents) == PARENTS_STEP:
+            ledger.effects.messages.append(lambda: self.mailbox.tell(OfferAgain(parents[-1])))
+
     def _promote(self, ledger: Ledger) -> None:
         ids = ledger.writer.promote_due(ledger.steady_ms, DUE_STEP)
         ledger.load(ids)
@@ -386,12 +487,13 @@ class Persistence(Actor):
                 ledger.ready(row)
         self._delivery.next_due(ledger.effects, NextDue(ledger.writer.next_due(), is_exact=True))
 
-    def _watch(self, ledger: Ledger, task_id: int, reply: Reply[str]) -> None:
-        status = ledger.has_settled(task_id) or ledger.writer.load_settled([task_id]).get(task_id)
-        if status is not None:
-            _answer(ledger.effects, reply, status)
-        elif ledger.row(task_id) is not None:
+    def _watch(self, ledger: Ledger, task_id: int, reply: Reply[SettledRow]) -> None:
+        if ledger.row(task_id) is not None:
             ledger.effects.answers.append(lambda: self._delivery.watch(task_id, reply))
+            return
+        row = ledger.writer.load_record(task_id)
+        if row is not None:
+            _answer(ledger.effects, reply, row)
         else:
             _refuse(ledger.effects, reply, controls.not_found(ledger, task_id))
 
@@ -433,8 +535,11 @@ class Persistence(Actor):
                 )
                 result = work(ledger)
                 ledger.flush()
+                self._load_awaited(ledger.effects, store)
+                self._pruner.note(ledger.effects.settled, ledger.now_ms)
                 store.commit()
             except BaseException:
+                self._pruner.forget()
                 store.writer.rollback()
                 raise
         self._note_commit(is_synced=False)

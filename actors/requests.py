@@ -8,7 +8,9 @@ from millrace.actors.flows import NewFlow
 from millrace.actors.mailbox import Reply
 from millrace.model.outcomes import RunOutcome
 from millrace.model.records import CancelResult
+from millrace.model.retention import Retention
 from millrace.model.rows import NewTask
+from millrace.store.writer import SettledRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,10 @@ class CancelFlow:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Answer with the terminal status once the task has settled, also where it has already."""
+    """Answer with the row once the task has settled, also where it has already."""
 
     task_id: int
-    reply: Reply[str]
+    reply: Reply[SettledRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Unwatch:
     """The caller has given up waiting."""
 
     task_id: int
-    reply: Reply[str]
+    reply: Reply[SettledRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +190,37 @@ class WriteProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Prune:
+    """Take out of the history, at once, what is beyond these bounds, all rows alike; the answer is how many went."""
+
+    retention: Retention
+    reply: Reply[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Reconcile:
-    """Put back starts that are committed and that no executor knows of."""
+    """The dispatcher is a new one: let it, the executors and the supervisors know what the last one's mail would have told.
+
+    Starts that are committed and that no executor knows of are put back, runs whose end is decided are asked to stop, and
+    bounded parents offer their children again.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawLost:
+    """Put back those of these (task, run) that still have no end, and that no executor knows of.
+
+    Told when they were first found so: an outcome that was on its way then has been handled before this.
+    """
+
+    runs: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferAgain:
+    """Wake the supervisors of bounded parents after this id that have children to offer, a page at a time."""
+
+    after: int = 0
 
 
 Control: TypeAlias = Cancel | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow | Watch | Unwatch | AskAncestors
@@ -206,6 +237,9 @@ Work: TypeAlias = (
     | Cascade
     | PromoteDue
     | WriteProgress
+    | Prune
     | Reconcile
+    | WithdrawLost
+    | OfferAgain
 )
 Request: TypeAlias = RunOutcome | Submit | Control | Work

@@ -1,7 +1,7 @@
 """One scheduler's runtime: its actors, executors and store, from opening to stop. Knows no task's code.
 
-States: new, open (the store is open, this process does not own it: submits go in, nothing runs), running, stopping, stopped,
-failed. ``start`` is possible from every state but failed.
+States: new, open (the store is open, this process does not own it: submits go in, nothing runs), starting, running, stopping,
+stopped, failed. ``start`` is possible from every state but failed.
 """
 
 import logging
@@ -19,7 +19,8 @@ from millrace.actors.guardian import Guardian, StartAll, StopAll
 from millrace.actors.hub import Hub
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.persistence import Persistence
-from millrace.actors.requests import Flush, Reconcile, Recover, Request, Submit
+from millrace.actors.pruning import Pruner
+from millrace.actors.requests import Flush, PutBack, Reconcile, Recover, Request, Submit
 from millrace.actors.supervisor import Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.times import SystemTimes, Times
@@ -33,6 +34,7 @@ from millrace.model.errors import SchedulerFailed, SchedulerStopped, StoreError
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.priority import Priority
 from millrace.model.records import Restarts, TaskRecord
+from millrace.model.retention import Retention
 from millrace.model.rows import Phase
 from millrace.store.connection import Location
 from millrace.store.fork import ForkGuard
@@ -59,6 +61,7 @@ class Settings:
     is_power_safe: bool
     restarts: Restarts
     max_crashes: int
+    retention: Retention = Retention()  # noqa: RUF009 - frozen
 
 
 class Phases(Enum):
@@ -66,6 +69,7 @@ class Phases(Enum):
 
     NEW = auto()
     OPEN = auto()
+    STARTING = auto()
     RUNNING = auto()
     STOPPING = auto()
     STOPPED = auto()
@@ -104,6 +108,9 @@ class Runtime:
         self._stop_result = True
         self._is_hurried = False
         self._stopped = threading.Event()
+        """Of the present life: each start makes a new one."""
+        self._awaited: set[Reply[Any]] = set()
+        """What callers wait for: answered with an error where nobody else will."""
         self.persistence: Mailbox[Request] = Mailbox("persistence")
         self.clock: Mailbox[Any] = Mailbox("clock")
         self.dispatcher: Mailbox[Any] = Mailbox("dispatcher")
@@ -133,26 +140,39 @@ class Runtime:
             StoreLocked: another process owns it. StoreError: it cannot be opened.
         """
         self.guard.check()
-        with self._lock:
-            if self._state is Phases.RUNNING:
-                return
-            if self._failure is not None:
-                raise self._failure
-            if self._state is Phases.OPEN:
+        while True:
+            with self._lock:
+                if self._state is not Phases.STOPPING:
+                    self._start()
+                    return
+                stopped = self._stopped
+            stopped.wait()
+
+    def _start(self) -> None:
+        """Holding the lock, in no state but stopping."""
+        if self._state is Phases.RUNNING:
+            return
+        if self._failure is not None:
+            raise self._failure
+        location = self._location = self._location or self._locate()
+        if self._ownership is None and not location.is_memory:
+            self._ownership = Ownership.acquire(location)
+        before, self._state = self._state, Phases.STARTING
+        try:
+            if before is Phases.OPEN:
                 self._end_actors()
-            location = self._location = self._location or self._locate()
-            owned = self._ownership
-            if owned is None and not location.is_memory:
-                self._ownership = Ownership.acquire(location)
-            try:
-                self._begin()
-                self._recover()
-            except BaseException:
-                self._end_actors()
-                self._release()
-                raise
-            self._stopped.clear()
-            self._is_hurried = False
+            self._begin()
+            self._recover()
+        except BaseException as error:
+            self._end_actors()
+            self._release()
+            if self._failure is None:
+                self._state = Phases.NEW if before is Phases.OPEN else before
+                self._refuse_mail(error if isinstance(error, StoreError) else SchedulerStopped())
+            raise
+        self._stopped = threading.Event()
+        self._is_hurried = False
+        if self._failure is None:
             self._state = Phases.RUNNING
 
     def _begin(self) -> None:
@@ -172,7 +192,7 @@ class Runtime:
             on_restarted=self._on_restarted,
         )
         self.supervisors = Supervisors(
-            self.loop, persistence=self.persistence, dispatcher=self.dispatcher, on_death=guardian.allows_another
+            self.loop, persistence=self.persistence, dispatcher=self.dispatcher, on_death=guardian.watch
         )
         # Opened here first, so that an error reaches the caller and not the guardian.
         self._first_session = self._open_session()
@@ -220,8 +240,13 @@ class Runtime:
             times=self.times,
             delivery=self.delivery,
             syncs_answers=self._settings.is_power_safe,
+            pruner=Pruner(self._settings.retention, self.times, is_owner=self._owns_store),
             on_fatal=self._fail_store,
         )
+
+    @property
+    def _owns_store(self) -> bool:
+        return self._ownership is not None or (self._location is not None and self._location.is_memory)
 
     def _make_clock(self) -> Actor:
         if self._guardian is None:
@@ -231,6 +256,7 @@ class Runtime:
     def _make_dispatcher(self) -> Actor:
         if self._guardian is None:
             raise AssertionError("made by the guardian")
+        self.persistence.tell(Reconcile())
         return Dispatcher(
             self.dispatcher,
             self.loop,
@@ -292,6 +318,8 @@ class Runtime:
         """Send a request that nobody waits for."""
         self._check()
         self.persistence.tell(request)
+        if self._state in (Phases.STOPPED, Phases.FAILED):
+            self._refuse_mail(self._failure or SchedulerStopped())  # it may have come in behind the last actor
 
     def _check(self) -> None:
         self.guard.check()
@@ -303,11 +331,16 @@ class Runtime:
             raise SchedulerStopped
 
     def _await(self, reply: Reply[T], timeout_s: float | None = None) -> T:
-        if self._state in (Phases.STOPPED, Phases.FAILED):
-            self._refuse_mail()  # it may have come in behind the last actor
-        if not self.loop.wait(reply, timeout_s):
-            raise TimeoutError
-        return reply.result()
+        """Whoever ends the runtime sets its state first and then fails what is awaited: so no wait is overlooked."""
+        self._awaited.add(reply)
+        try:
+            if self._failure is not None or self._state is Phases.STOPPED:
+                reply.fail(self._failure or SchedulerStopped())
+            if not self.loop.wait(reply, timeout_s):
+                raise TimeoutError
+            return reply.result()
+        finally:
+            self._awaited.discard(reply)
 
     # Runs that wait, and their progress
 
@@ -345,30 +378,29 @@ class Runtime:
         """See ``Scheduler.stop``. True where all runs had ended within the grace."""
         self.guard.check()
         with self._lock:
-            if self._state is Phases.STOPPING:
-                wait = True
-            elif self._state in (Phases.OPEN, Phases.RUNNING):
-                wait = False
-                was_running = self._state is Phases.RUNNING
+            before, stopped = self._state, self._stopped
+            if before in (Phases.OPEN, Phases.RUNNING):
                 self._state = Phases.STOPPING
-            else:
-                return self._stop_result
-        if wait:
-            self._stopped.wait()
-            return self._stop_result
-        all_ended = self._drain(grace_s) if was_running else True
-        with self._lock:
-            self._stop_result = all_ended
-            self._end_actors()
-            self._state = Phases.STOPPED
-            self._refuse_mail()
-            self._release()
-            self.hub.close()
-            if self._location is not None and self._location.is_memory:
-                self._location.discard()
-                self._location = None
-            self._stopped.set()
-        return all_ended
+        if before in (Phases.STOPPING, Phases.FAILED):
+            stopped.wait()
+        elif before in (Phases.OPEN, Phases.RUNNING):
+            all_ended = self._drain(grace_s) if before is Phases.RUNNING else True
+            with self._lock:
+                self._stop_result = all_ended
+                self._close()
+        return self._stop_result
+
+    def _close(self) -> None:
+        """The end, holding the lock: nothing runs any more but what was given up."""
+        self._end_actors()
+        self._state = Phases.STOPPED if self._failure is None else Phases.FAILED
+        self._refuse_mail(self._failure or SchedulerStopped())
+        self._release()
+        self.hub.close()
+        if self._location is not None and self._location.is_memory:
+            self._location.discard()
+            self._location = None
+        self._stopped.set()
 
     def wait_stopped(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of ``stop`` (or a failure), in another thread."""
@@ -376,20 +408,35 @@ class Runtime:
 
     def _drain(self, grace_s: float) -> bool:
         """Start nothing more, let runs end, ask the rest to stop, give up what does not."""
+        self.executors.pause()
         reply: Reply[None] = Reply()
         self.dispatcher.tell(SetDispatching(False, reply))
         deadline = self.times.monotonic() + grace_s
         self._settle_within(reply, 5.0)
         all_ended = self._wait_idle(deadline)
         if not all_ended:
-            self.executors.interrupt_all("shutdown")
-            patience_s = EXIT_AFTER_S if self._is_hurried else min(STOP_AFTER_S, self._settings.cancel_timeout_s)
-            if not self.executors.wait_idle(patience_s):
-                self._give_up_runs()
+            self._end_runs(EXIT_AFTER_S if self._is_hurried else min(STOP_AFTER_S, self._settings.cancel_timeout_s))
+        self._flush(40.0)
+        self._put_back()
+        return all_ended
+
+    def _end_runs(self, patience_s: float) -> None:
+        self.executors.interrupt_all("shutdown")
+        if not self.executors.wait_idle(patience_s):
+            self._give_up_runs()
+
+    def _put_back(self) -> None:
+        """Starts that were committed while the executors took none any more: as if they had not been."""
+        claims = self.executors.withdraw()
+        if claims:
+            self.persistence.tell(PutBack(tuple((claim.id, claim.run) for claim in claims)))
+            self._flush(40.0)
+
+    def _flush(self, timeout_s: float) -> None:
+        """Wait until all that was told to the persistence actor is committed."""
         flushed: Reply[None] = Reply()
         self.persistence.tell(Flush(flushed))
-        self._settle_within(flushed, 40.0)
-        return all_ended
+        self._settle_within(flushed, timeout_s)
 
     def _wait_idle(self, deadline: float) -> bool:
         """Wait for the runs to end; a second signal cuts it short."""
@@ -443,17 +490,16 @@ class Runtime:
             self._ownership.release()
             self._ownership = None
 
-    def _refuse_mail(self) -> None:
+    def _refuse_mail(self, error: BaseException) -> None:
         """Nobody will handle what is in the mailboxes any more: those who wait for answers get one."""
-        error = self._failure or SchedulerStopped()
+        for reply in tuple(self._awaited):
+            reply.fail(error)
         for box in (self.persistence, self.dispatcher, self.clock):
             while not box.inbox.empty():
                 for envelope in box.inbox.take(0.0, 10_000):
-                    message = envelope.message
-                    request = message.submit if isinstance(message, Spawn) else message
-                    reply = getattr(request, "reply", None)
-                    if isinstance(reply, Reply):
-                        reply.fail(error)
+                    unread = getattr(envelope.message, "reply", None)
+                    if isinstance(unread, Reply):
+                        unread.fail(error)
         self.delivery.fail_watchers(error)
 
     # What happens by itself
@@ -468,18 +514,33 @@ class Runtime:
         log.critical("millrace has failed: %s", failed)
         self._failure = failed
         self._state = Phases.FAILED
+        self.executors.pause()
         self.executors.interrupt_all("shutdown")
-        self._refuse_mail()
-        self.hub.close()
-        self._stopped.set()
+        for reply in tuple(self._awaited):
+            reply.fail(failed)
+        self.delivery.fail_watchers(failed)
+        # Not here: this is an actor's thread, and the actors are to end.
+        threading.Thread(target=self._wind_down, name="millrace-wind-down", daemon=True).start()
+
+    def _wind_down(self) -> None:
+        """After a failure: as a stop without grace, as far as there are actors left to do it."""
+        guardian = self._guardian
+        self._end_runs(min(STOP_AFTER_S, self._settings.cancel_timeout_s))
+        if guardian is not None and guardian.is_running("persistence"):
+            claims = self.executors.withdraw()
+            self.persistence.tell(PutBack(tuple((claim.id, claim.run) for claim in claims)))
+            flushed: Reply[None] = Reply()
+            self.persistence.tell(Flush(flushed))
+            self.loop.wait(flushed, STOP_AFTER_S)
+        with self._lock:
+            self._stop_result = False
+            self._close()
 
     def _on_restarted(self, name: str, error: BaseException) -> None:
         self.delivery.count("actor_restarts", name)
         self.hub.publish(
             [events.ActorRestarted(at=ms_to_datetime(self.times.wall_ms()), actor=name, error=repr(error))]
         )
-        if name == "persistence":
-            self.persistence.tell(Reconcile())
 
     def _on_begin(self, run: Run) -> None:
         """In the run's thread, just before the function is called."""

@@ -60,6 +60,7 @@ from millrace.model.events import (
 )
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildResult, ChildSummary, IoBudget, Json, Restarts, TaskId, TaskRecord
+from millrace.model.retention import Retention
 from millrace.model.retry import Retry
 from millrace.model.statuses import DuplicatePolicy, SubmitKind, TaskStatus
 from millrace.scheduler import Scheduler
@@ -103,6 +104,7 @@ __all__ = [
     "Priority",
     "Progress",
     "Restarts",
+    "Retention",
     "Retry",
     "RetryableError",
     "RevisionConflict",

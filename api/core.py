@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from millrace.model.durations import Seconds
     from millrace.options import Options
     from millrace.scheduler import Scheduler
+    from millrace.store.writer import SettledRow
     from millrace.task import Definition, Domain, Submission, Task
 
 
@@ -218,14 +219,14 @@ class Core:
                 return record
             raise TimeoutError(f"task {task_id}: expected it to have ended, it is {record.status}")
         run = current_run(self)
-        reply: Reply[str] = Reply()
+        reply: Reply[SettledRow] = Reply()
         if run is None:
             self._await_end(task_id, reply, seconds)
         else:
             self._await_end_in_body(run, task_id, reply, seconds)
-        return self.record(task_id)
+        return records.make_record(reply.result())  # not read again: it may be pruned already
 
-    def _await_end(self, task_id: TaskId, reply: Reply[str], seconds: float | None) -> None:
+    def _await_end(self, task_id: TaskId, reply: Reply[SettledRow], seconds: float | None) -> None:
         self.runtime.tell(Watch(task_id, reply))
         try:
             self.runtime.await_reply(reply, seconds)
@@ -235,7 +236,9 @@ class Core:
                 f"task {task_id}: expected it to end within {seconds:g} s, it is {self.status(task_id)}; wait longer, or cancel it"
             ) from None
 
-    def _await_end_in_body(self, run: Run, task_id: TaskId, reply: Reply[str], seconds: float | None) -> None:
+    def _await_end_in_body(
+        self, run: Run, task_id: TaskId, reply: Reply[SettledRow], seconds: float | None
+    ) -> None:
         """The body's slot is somebody else's while it waits, and being asked to stop ends the wait."""
         ancestors: Reply[list[int]] = Reply()
         if task_id in self.runtime.ask(AskAncestors(run.claim.id, ancestors), ancestors):

@@ -11,30 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import Watch
+from millrace.store.records import make_record
+from millrace.store.writer import SettledRow
 
 if TYPE_CHECKING:
     from millrace.core import Core
     from millrace.model.records import TaskRecord
 
 
-class _Callback(Reply[str]):
+class _Callback(Reply[SettledRow]):
     """A reply that passes itself on when it is answered."""
 
     __slots__ = ("_then",)
 
-    def __init__(self, then: Callable[[Reply[str]], None]) -> None:
+    def __init__(self, then: Callable[[Reply[SettledRow]], None]) -> None:
         super().__init__()
         self._then = then
 
-    def set(self, value: str) -> None:
-        if not self.is_set:
-            super().set(value)
+    def set(self, value: SettledRow) -> bool:
+        is_first = super().set(value)
+        if is_first:
             self._then(self)
+        return is_first
 
-    def fail(self, error: BaseException) -> None:
-        if not self.is_set:
-            super().fail(error)
+    def fail(self, error: BaseException) -> bool:
+        is_first = super().fail(error)
+        if is_first:
             self._then(self)
+        return is_first
 
 
 class Futures:
@@ -73,13 +77,12 @@ class Futures:
             complete()
 
     def _complete(
-        self, future: Future[Any], task_id: int, reply: Reply[str], value_of: Callable[[TaskRecord], Any]
+        self, future: Future[Any], task_id: int, reply: Reply[SettledRow], value_of: Callable[[TaskRecord], Any]
     ) -> None:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            reply.result()
-            value = value_of(self._core.record(task_id))
+            value = value_of(make_record(reply.result()))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the future's
             future.set_exception(error)
         else:

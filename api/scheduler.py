@@ -13,7 +13,7 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 from millrace.actors.flows import PREFIX, NewFlow
 from millrace.actors.mailbox import Reply
-from millrace.actors.requests import OpenFlow
+from millrace.actors.requests import OpenFlow, Prune
 from millrace.actors.runtime import Settings
 from millrace.context import Place
 from millrace.core import Core
@@ -24,6 +24,7 @@ from millrace.model.durations import Seconds, to_seconds
 from millrace.model.errors import InvalidTask, TaskNotFound
 from millrace.model.events import Event
 from millrace.model.records import CancelResult, Json, Restarts, TaskId, TaskRecord
+from millrace.model.retention import Retention
 from millrace.model.retry import Retry
 from millrace.model.statuses import TaskStatus
 from millrace.options import check_child_concurrency
@@ -45,6 +46,7 @@ class Scheduler:
         domains: whose tasks it runs.
         max_concurrency: bodies and finalizers that run at once, at least 1.
         retry: how failed runs are repeated where neither submission, task nor domain says.
+        retention: how much of the history is kept; by default the newest 10,000 rows, and as many dead letters.
         cancel_timeout: seconds that a body has to end after a cancel, and a cancel hook to run, before it is given up.
         durability: "power" syncs before it acknowledges; "process" at least once a second.
         max_payload: bytes that an encoded payload, memo or flow's state may have.
@@ -63,6 +65,7 @@ class Scheduler:
         domains: Iterable[Domain] = (),
         max_concurrency: int = 4,
         retry: Retry | None = None,
+        retention: Retention | None = None,
         cancel_timeout: Seconds = 30.0,
         durability: Literal["power", "process"] = "power",
         max_payload: int = 1 << 20,
@@ -79,6 +82,7 @@ class Scheduler:
             is_power_safe=durability == "power",
             restarts=restarts if restarts is not None else Restarts(),
             max_crashes=_at_least("max_crashes", max_crashes, 1),
+            retention=_check_retention(retention if retention is not None else Retention()),
         )
         if retry is not None and not isinstance(retry, Retry):
             raise TypeError(f"retry: expected a Retry, got {type(retry).__name__}")
@@ -322,6 +326,17 @@ class Scheduler:
         """The same for every failed end, and for CANCELLED."""
         return self._core.repeat(id, dead_letters_only=False)
 
+    def prune(self, retention: Retention) -> int:
+        """Take out of the history, at once, what is beyond these bounds: dead letters and all other rows alike.
+
+        Children of an active task stay. The scheduler's own ``retention`` is not changed.
+
+        Returns:
+            How many rows went.
+        """
+        reply: Reply[int] = Reply()
+        return self._runtime.ask(Prune(_check_retention(retention), reply), reply)
+
     # Tuning at run time
 
     @property
@@ -343,6 +358,12 @@ def _at_least(what: str, value: int, least: int) -> int:
     if value < least:
         raise ValueError(f"{what}: expected at least {least}, got {value}")
     return value
+
+
+def _check_retention(retention: Retention) -> Retention:
+    if not isinstance(retention, Retention):
+        raise TypeError(f"retention: expected a Retention, got {type(retention).__name__}")
+    return retention
 
 
 def _statuses(status: TaskStatus | Iterable[TaskStatus] | None) -> list[str] | None:

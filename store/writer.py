@@ -8,7 +8,7 @@ Used by one thread at a time: the persistence actor's.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import apsw
 import msgspec
@@ -34,6 +34,9 @@ _decode_named = msgspec.json.Decoder(list[tuple[int, str]]).decode
 _decode_old = msgspec.json.Decoder(list[OldRow]).decode
 _decode_measure = msgspec.json.Decoder(tuple[int, int | None]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
+
+SettledRow = tuple[Any, ...]
+"""The row of a task as ``store.records.make_record`` takes it."""
 
 Shelf = Literal["others", "dead_letters", "all"]
 """Rows of the history that are counted together: dead letters, all others, or all alike."""
@@ -187,9 +190,9 @@ class Writer:
         found: str | None = self._value("load_for_retry", id=task_id)
         return None if found is None else _decode_retry(found)
 
-    def load_record(self, task_id: int) -> tuple[Any, ...] | None:
-        """The row of a task, active or settled, as ``store.records.make_record`` takes it."""
-        found: tuple[Any, ...] | None = self._cursor.execute(SQL["select_record"], {"id": task_id}).fetchone()
+    def load_record(self, task_id: int) -> SettledRow | None:
+        """The row of a task, active or settled."""
+        found: SettledRow | None = self._cursor.execute(SQL["select_record"], {"id": task_id}).fetchone()
         return found
 
     def raise_priority(self, task_id: int, priority: int) -> None:
@@ -232,9 +235,9 @@ class Writer:
         text = self._value("select_offers", parent=parent, known=_json(list(known)), limit=limit)
         return [Ready(*entry) for entry in _decode_ready(text)]
 
-    def select_limited_parents(self) -> list[int]:
-        """Parents whose children wait for an offer."""
-        return _decode_ids(self._value("select_limited_parents"))
+    def select_limited_parents(self, after: int, limit: int) -> list[int]:
+        """Parents whose children wait for an offer, by id."""
+        return _decode_ids(self._value("select_limited_parents", after=after, limit=limit))
 
     def promote_due(self, now: int, limit: int) -> list[int]:
         """Make tasks whose time has come ready; their ids."""

@@ -87,11 +87,9 @@ class Guardian(Actor):
         """The watcher of every actor: from the actor's own thread."""
         self._address.tell(ActorEnded(actor, error))
 
-    def allows_another(self, actor: Actor, error: BaseException) -> bool:
-        """A supervisor of a task failed: counted like the others."""
-        log.error("%s failed", actor.mailbox.name, exc_info=error)
-        self._on_restarted("supervisor", error)
-        return True
+    def is_running(self, name: str) -> bool:
+        """Whether the actor of that name runs now. From any thread."""
+        return name in self._running
 
     def receive(self, messages: Sequence[Message]) -> None:
         """One after the other."""
@@ -137,6 +135,9 @@ class Guardian(Actor):
             now = self._times.monotonic()
             if not self._intensity.allows(now):
                 self._fail(name, error)
+                return
+            if name not in self._factories:  # a supervisor of a task: replaced by itself, and counted like the others
+                self._on_restarted("supervisor", error)
                 return
             self._on_restarted(name, error)
             for later in self._order[self._order.index(name) + 1 :]:

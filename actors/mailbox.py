@@ -75,11 +75,12 @@ class Reply(Generic[T]):
     The first answer counts; later ones are ignored, so whoever clears up after a failure may answer without asking.
     """
 
-    __slots__ = ("_error", "_gate", "_is_set", "_value")
+    __slots__ = ("_error", "_first", "_gate", "_is_set", "_value")
 
     def __init__(self) -> None:
         self._gate = threading.Lock()
         self._gate.acquire()
+        self._first = threading.Lock()
         self._is_set = False
         self._value: T | None = None
         self._error: BaseException | None = None
@@ -89,19 +90,23 @@ class Reply(Generic[T]):
         """Whether the answer is there."""
         return self._is_set
 
-    def set(self, value: T) -> None:
-        """Answer."""
-        if not self._is_set:
-            self._is_set = True
-            self._value = value
-            self._gate.release()
+    def set(self, value: T) -> bool:
+        """Answer; False where there was an answer before. From any thread, as ``fail``."""
+        if not self._first.acquire(blocking=False):
+            return False
+        self._value = value
+        self._is_set = True
+        self._gate.release()
+        return True
 
-    def fail(self, error: BaseException) -> None:
-        """Answer with an error, which the caller raises."""
-        if not self._is_set:
-            self._is_set = True
-            self._error = error
-            self._gate.release()
+    def fail(self, error: BaseException) -> bool:
+        """Answer with an error, which the caller raises; False where there was an answer before."""
+        if not self._first.acquire(blocking=False):
+            return False
+        self._error = error
+        self._is_set = True
+        self._gate.release()
+        return True
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the answer; False where it did not come in time. One thread waits."""

@@ -58,13 +58,18 @@ class TellChildren:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferAgain:
+    """The dispatcher is a new one, and knows of no offer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The parent takes no child any more."""
 
     status: TaskStatus
 
 
-Message: TypeAlias = Spawn | ChildrenReady | ChildrenLeft | OffersFound | TellChildren | Closed | Recalled
+Message: TypeAlias = Spawn | ChildrenReady | ChildrenLeft | OffersFound | TellChildren | OfferAgain | Closed | Recalled
 
 
 @dataclass(slots=True)
@@ -78,6 +83,8 @@ class State:
     has_backlog: bool = True
     """Whether the store may have children that wait for a place."""
     is_asking: bool = False
+    is_stale: bool = False
+    """Whether the answer that is on its way was asked for before what it says was lost."""
     closed: TaskStatus | None = None
 
 
@@ -113,6 +120,10 @@ class Supervisor(Actor):
         self._sleep_after = sleep_after
         self._may_sleep = may_sleep
 
+    def on_start(self) -> None:
+        """A successor of one that failed may have no mail that would wake it."""
+        self._look_for_offers()
+
     def receive(self, messages: Sequence[Message]) -> None:
         """Handle the batch, then offer what there is room for."""
         for message in messages:
@@ -128,6 +139,8 @@ class Supervisor(Actor):
                     self._on_offers_found(message)
                 case TellChildren():
                     self._persistence.tell(Cascade((self.parent_id,)))
+                case OfferAgain():
+                    self._on_offer_again()
                 case Closed(status):
                     self._state.closed = status
                 case Recalled(ids):
@@ -188,6 +201,11 @@ class Supervisor(Actor):
             self._state.out.pop(child_id, None)
             self._state.has_backlog = True
 
+    def _on_offer_again(self) -> None:
+        state = self._state
+        state.limit, state.has_backlog, state.is_stale = None, True, state.is_asking
+        state.out.clear()
+
     def _look_for_offers(self) -> None:
         state = self._state
         if state.is_asking or not state.has_backlog:
@@ -200,6 +218,9 @@ class Supervisor(Actor):
     def _on_offers_found(self, message: OffersFound) -> None:
         state = self._state
         state.is_asking = False
+        if state.is_stale:
+            state.is_stale = False
+            return
         if message.limit is None:
             state.has_backlog = False  # the parent has no bound, or is gone
             return

@@ -29,7 +29,7 @@ class Supervisors:
     Args:
         loop: what drives actors.
         persistence, dispatcher: whom supervisors talk to.
-        on_death: told of a supervisor that failed; says whether it may be replaced.
+        on_death: told of a supervisor that failed and was replaced; called in its thread.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Supervisors:
         *,
         persistence: Tells[Request],
         dispatcher: Tells[Any],
-        on_death: Callable[[Actor, BaseException], bool],
+        on_death: Callable[[Actor, BaseException], None],
     ) -> None:
         self._loop = loop
         self._persistence = persistence
@@ -121,13 +121,13 @@ class Supervisors:
     def _ended(self, actor: Actor, error: BaseException | None) -> None:
         if error is None or not isinstance(actor, Supervisor):
             return
-        may_replace = self._on_death(actor, error)
         with self._lock:
             entry = self._entries.get(actor.parent_id)
             if entry is not None and entry.actor is actor:
                 entry.actor = None
                 self._awake_count -= 1
-                entry.state.is_asking = False
-                entry.state.has_backlog = True
-                if may_replace and not self._is_stopped and not entry.mailbox.inbox.empty():
+                # What it knew may be what it died of, and the mail it had taken out is gone: the successor asks the store.
+                entry.state = State()
+                if not self._is_stopped:
                     self._wake(actor.parent_id, entry)
+        self._on_death(actor, error)

@@ -59,13 +59,18 @@ class Executors:
         if runs:
             self._threads.submit(runs)
 
+    def pause(self) -> None:
+        """Begin nothing more, until the next ``start``."""
+        self._threads.pause()
+        self._hooks.pause()
+
     def stop(self) -> None:
         """Let the threads end with their runs."""
         self._threads.stop()
         self._hooks.stop()
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until nothing runs; False where ``timeout_s`` was not enough."""
+        """Wait until nothing runs; False where ``timeout_s`` was not enough. What has not begun while paused does not count."""
         end = self._monotonic() + timeout_s
         return self._threads.wait_idle(timeout_s) and self._hooks.wait_idle(max(0.0, end - self._monotonic()))
 

@@ -51,14 +51,24 @@ class ThreadExecutor:
         self._extra = 0
         """Threads over the slots: stand-ins for those that wait or were given up."""
         self._thread_numbers = itertools.count(1)
+        self._is_paused = False
         self._is_stopping = False
         self._idle = threading.Condition(self._lock)
 
     def start(self, slots: int) -> None:
         """Begin to run, ``slots`` runs at once."""
         with self._lock:
-            self._is_stopping = False
+            self._is_stopping = self._is_paused = False
+            waiting = len(self._waiting)
         self.resize(slots)
+        for _ in range(waiting):
+            self._tokens.put(None)
+
+    def pause(self) -> None:
+        """Begin nothing more: what has not begun by now waits, to be withdrawn, or for the next ``start``."""
+        with self._lock:
+            self._is_paused = True
+            self._idle.notify_all()
 
     def resize(self, slots: int) -> None:
         """Change the number of slots: more begin at once, fewer as runs end."""
@@ -135,16 +145,22 @@ class ThreadExecutor:
             run.is_abandoned = True
             del self._runs[task_id]
             self._abandoned[task_id] = run
-            if not self._runs:
+            if self._is_idle():
                 self._idle.notify_all()
             self._extra += 1
             self._fill()
             return run
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until every run is over and reported; False where ``timeout_s`` was not enough."""
+        """Wait until every run is over and reported, while paused every one that has begun.
+
+        False where ``timeout_s`` was not enough.
+        """
         with self._idle:
-            return self._idle.wait_for(lambda: not self._runs, timeout_s)
+            return self._idle.wait_for(self._is_idle, timeout_s)
+
+    def _is_idle(self) -> bool:
+        return len(self._runs) == (len(self._waiting) if self._is_paused else 0)
 
     def run_of(self, task_id: int) -> Run | None:
         """The run of a task, begun or waiting."""
@@ -170,8 +186,11 @@ class ThreadExecutor:
     # The threads
 
     def _fill(self) -> None:
-        """Start threads for waiting runs up to the slots. Holding the lock."""
-        while self._threads < self._slots + self._extra and not self._is_stopping and self._waiting:
+        """Start threads up to the slots, and no more than there are runs. Holding the lock."""
+        if self._is_stopping or self._is_paused or not self._waiting:
+            return
+        wanted = min(self._slots + self._extra, len(self._runs) + len(self._abandoned))
+        while self._threads < wanted:
             self._threads += 1
             name = f"millrace-{self._name}-{next(self._thread_numbers)}"
             try:
@@ -193,7 +212,7 @@ class ThreadExecutor:
                     if not self._is_stopping:
                         self._tokens.put(None)  # the token was for a run: another thread takes it
                     return
-                if not self._waiting:
+                if not self._waiting or self._is_paused:
                     continue
                 run = heapq.heappop(self._waiting)[2]
                 run.begin()
@@ -218,6 +237,6 @@ class ThreadExecutor:
             # Only now, so that a run is always known here or reported; the task's next run may be here already.
             if self._runs.get(run.claim.id) is run:
                 del self._runs[run.claim.id]
-            if not self._runs:
+            if self._is_idle():
                 self._idle.notify_all()
         return True

@@ -77,8 +77,10 @@ SELECT json_group_array(json_array(priority, phase, id, crashes)) FROM (
     ORDER BY priority, phase, id LIMIT :limit);
 
 -- name: select_limited_parents
-SELECT json_group_array(DISTINCT parent_id) FROM task INDEXED BY task_offer
-WHERE status = 'pending' AND delayed = 0 AND limited = 1 AND held = 0;
+SELECT json_group_array(parent_id) FROM (
+    SELECT DISTINCT parent_id FROM task INDEXED BY task_offer
+    WHERE status = 'pending' AND delayed = 0 AND limited = 1 AND held = 0 AND parent_id > :after
+    ORDER BY parent_id LIMIT :limit);
 
 -- name: promote_due
 UPDATE task SET delayed = 0 WHERE id IN (SELECT value FROM json_each(:ids));

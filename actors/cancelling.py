@@ -71,21 +71,20 @@ def cascade(ledger: Ledger, parents: list[int]) -> list[int]:
     Returns the parents that still have children to be told: the next transaction goes on with them.
     """
     work = list(parents)
-    budget = MAX_ROWS
-    while work and budget > 0:
+    while work and ledger.cancels_left > 0:
         parent = ledger.row(work.pop())
         if parent is None or not parent.cascade:
             continue
         reason: InterruptReason = "cancelled" if parent.closing in ("cancelled", "superseded") else "parent_failed"
         ledger.flush()
-        ids = ledger.writer.select_children_to_cancel(parent.id, budget)
-        if len(ids) < budget:
+        ids = ledger.writer.select_children_to_cancel(parent.id, ledger.cancels_left)
+        if len(ids) < ledger.cancels_left:
             parent.cascade = 0
             ledger.changed(parent)
         else:
             work.insert(0, parent.id)
         ledger.load(ids)
-        budget -= len(ids)
+        ledger.cancels_left -= len(ids)
         for child_id in ids:
             child = ledger.row(child_id)
             if child is not None and child.closing not in ("cancelled", "superseded"):

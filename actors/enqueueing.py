@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from millrace.actors import settling
+from millrace.actors import cancelling, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import duplicates
 from millrace.model import events
@@ -228,6 +228,7 @@ def _supersede(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row, p
     if holder.executing:
         ledger.effects.interrupts.append((holder.id, holder.run, "superseded"))
     settling.close(ledger, holder, "superseded")
+    cancelling.cascade(ledger, [holder.id])
     is_winding = ledger.has_settled(holder.id) is None
     if is_winding:
         ledger.tell(events.CancelRequested, holder)

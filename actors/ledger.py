@@ -48,6 +48,8 @@ class Ledger:
         self.is_heard = is_heard
         self._were_cascades_open: bool | None = None
         self.effects = Effects()
+        self.cancels_left = MAX_ROWS
+        """Descendants that this transaction may still tell of an end above them."""
         self._rows: dict[int, Row] = {}
         self._dirty: dict[int, Row] = {}
         self._settled: dict[int, tuple[Any, ...]] = {}

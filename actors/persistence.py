@@ -290,6 +290,10 @@ class Persistence(Actor):
             # Before the claims: what is cancelled here must not start. What is left is told to the supervisors.
             ledger.effects.cascades += cancelling.cascade(ledger, list(dict.fromkeys(ledger.effects.cascades)))
             ledger.flush()
+        if ledger.effects.cascades:
+            # Before the claims: what is cancelled here must not start. What is left is told to the supervisors.
+            ledger.effects.cascades += cancelling.cascade(ledger, list(dict.fromkeys(ledger.effects.cascades)))
+            ledger.flush()
         for request in requests:
             if isinstance(request, ClaimTasks):
                 self._claim(ledger, request)

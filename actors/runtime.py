@@ -285,8 +285,8 @@ class Runtime:
     def set_slots(self, slots: int) -> None:
         """Change it, at once."""
         self._slots = slots
-        if self._state is Phases.RUNNING:
-            self.dispatcher.tell(SetSlots(slots))
+        # Told in every state: a start that is under way has read the former number already.
+        self.dispatcher.tell(SetSlots(slots))
 
     def readers(self) -> Readers:
         """Connections to read by; the store is opened where it is not."""

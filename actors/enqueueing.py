@@ -150,6 +150,7 @@ def _find_respawned(
         return {}
     ledger.load(spawner_id for spawner_id, _ in by_spawner)
     found: dict[int, Stored] = {}
+    forgotten: set[int] = set()
     for (spawner_id, run), places in by_spawner.items():
         spawner = ledger.row(spawner_id)
         if spawner is None or run - spawner.round_run <= 1:
@@ -163,7 +164,8 @@ def _find_respawned(
             child_id, status = max(children)
             if status in FAILED_ENDS and spawner.retries > 0:
                 parent = parents[tasks[place].parent_id]
-                if parent is not None:
+                if parent is not None and child_id not in forgotten:
+                    forgotten.add(child_id)  # once, though one batch may name its key twice
                     _forget_failure(ledger, parent)
                 continue
             found[place] = Stored(SubmitKind.DUPLICATE, child_id)

@@ -142,6 +142,21 @@ CREATE INDEX history_child ON history (parent_id, parent_round, seq, status) WHE
 CREATE INDEX history_dead_letter ON history (seq) WHERE status = 'dead_letter';
 CREATE INDEX history_retry_of ON history (retry_of) WHERE retry_of IS NOT NULL;
 
+-- Children that count no more: they failed, and a retry of their spawner has spawned them anew.
+CREATE VIEW respawned_child AS
+SELECT h.seq, h.parent_id, h.parent_round, h.status FROM history AS h
+WHERE h.parent_id IS NOT NULL AND h.spawner_run IS NOT NULL
+    AND h.status IN ('failed', 'dead_letter', 'expired', 'dependency_failed')
+    AND (EXISTS (SELECT 1 FROM task AS t INDEXED BY task_key
+            WHERE t.name = h.name AND ifnull(t.parent_id, 0) = +h.parent_id AND t.parent_round = h.parent_round
+                AND t.key = h.key AND t.holds_key = 1 AND t.spawner_id = h.spawner_id AND t.spawner_run > h.spawner_run)
+        OR EXISTS (SELECT 1 FROM task AS t INDEXED BY task_unheld_key
+            WHERE t.name = h.name AND t.key = h.key AND t.holds_key <> 1 AND t.parent_id = h.parent_id
+                AND t.parent_round = h.parent_round AND t.spawner_id = h.spawner_id AND t.spawner_run > h.spawner_run)
+        OR EXISTS (SELECT 1 FROM history AS n INDEXED BY history_key
+            WHERE n.key = h.key AND n.name = h.name AND n.parent_id = h.parent_id AND n.parent_round = h.parent_round
+                AND n.spawner_id = h.spawner_id AND n.spawner_run > h.spawner_run));
+
 -- The state of flows, active and settled.
 CREATE TABLE flow (
     id INTEGER PRIMARY KEY,

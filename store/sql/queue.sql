@@ -121,14 +121,22 @@ SELECT json_group_array(id) FROM (
 
 -- name: find_spawned
 -- What an earlier run of the spawner, in its present round, spawned under these keys, active or settled.
-SELECT json_group_array(json_array(e.key, t.id, t.status))
-FROM json_each(:keys) AS e CROSS JOIN (
-    SELECT id, name, key, parent_id, parent_round, spawner_id, spawner_run, status FROM task
+SELECT json_group_array(json_array(place, id, status)) FROM (
+    SELECT e.key AS place, t.id, t.status, t.spawner_id, t.spawner_run
+    FROM json_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
+        ON t.name = e.value ->> 0 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
+        AND t.key = e.value ->> 3 AND t.holds_key = 1
     UNION ALL
-    SELECT id, name, key, parent_id, parent_round, spawner_id, spawner_run, status FROM history) AS t
-    ON t.key = e.value ->> 3 AND t.name = e.value ->> 0 AND t.parent_id = e.value ->> 1
-    AND t.parent_round = e.value ->> 2
-WHERE t.spawner_id = :spawner AND t.spawner_run > :round_run AND t.spawner_run < :run;
+    SELECT e.key, t.id, t.status, t.spawner_id, t.spawner_run
+    FROM json_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_unheld_key
+        ON t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key <> 1
+        AND t.parent_id = e.value ->> 1 AND t.parent_round = e.value ->> 2
+    UNION ALL
+    SELECT e.key, h.id, h.status, h.spawner_id, h.spawner_run
+    FROM json_each(:keys) AS e CROSS JOIN history AS h INDEXED BY history_key
+        ON h.key = e.value ->> 3 AND h.name = e.value ->> 0
+        AND h.parent_id = e.value ->> 1 AND h.parent_round = e.value ->> 2)
+WHERE spawner_id = :spawner AND spawner_run > :round_run AND spawner_run < :run;
 
 -- name: select_children_to_cancel
 -- Active children whose end is not a cancel yet: those whose end is open, and those that fail.

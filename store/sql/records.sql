@@ -55,6 +55,7 @@ SELECT id FROM history INDEXED BY history_key WHERE key = :key AND name = :name 
 -- Settled children of a round in the order of their commits, from a place on.
 SELECT seq, id, name, key, label, status, memo, error FROM history INDEXED BY history_child
 WHERE parent_id = :parent AND parent_round = :round AND seq > :after AND (:status IS NULL OR status = :status)
+    AND NOT EXISTS (SELECT 1 FROM respawned_child AS r WHERE r.seq = history.seq)
 ORDER BY seq LIMIT :limit;
 
 -- name: select_round
@@ -71,14 +72,20 @@ SELECT
         WHERE parent_id = :parent AND closing IS NOT NULL AND parent_round = :round);
 
 -- name: count_settled_children
-SELECT status, count(*) FROM history INDEXED BY history_child
-WHERE parent_id = :parent AND parent_round = :round GROUP BY status;
+SELECT status, sum(n) FROM (
+    SELECT status, count(*) AS n FROM history INDEXED BY history_child
+    WHERE parent_id = :parent AND parent_round = :round GROUP BY status
+    UNION ALL
+    SELECT status, -count(*) FROM respawned_child
+    WHERE parent_id = :parent AND parent_round = :round GROUP BY status)
+GROUP BY status HAVING sum(n) > 0;
 
 -- name: count_child_errors
 -- Failed children by the first line of their error: most frequent first, ties by text.
 SELECT substr(error, 1, instr(error || char(10), char(10)) - 1) AS line, count(*) AS n
 FROM history INDEXED BY history_child
 WHERE parent_id = :parent AND parent_round = :round AND status IN ('failed', 'dead_letter', 'expired', 'dependency_failed')
+    AND NOT EXISTS (SELECT 1 FROM respawned_child AS r WHERE r.seq = history.seq)
 GROUP BY line ORDER BY n DESC, line LIMIT 20;
 
 -- name: select_dead_letters

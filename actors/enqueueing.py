@@ -4,7 +4,7 @@ A request is decided whole before anything of it is written, so a refusal leaves
 the other requests of the same commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -88,6 +88,11 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask], *, is_batch: bool) -> list
         if place not in respawned and (tasks[place].policy == DuplicatePolicy.ALLOW or last_of[scope] == place)
     ]
     holders, winding = _find_holders(ledger, [scopes[place] for place in counted])
+    _check_not_replaced(
+        ledger,
+        parents,
+        {holder.id for at, holder in holders.items() if tasks[counted[at]].policy == DuplicatePolicy.SUPERSEDE},
+    )
     results: list[Stored | None] = [None] * len(tasks)
     for place, stored in respawned.items():
         results[place] = stored
@@ -116,6 +121,15 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask], *, is_batch: bool) -> list
     if is_batch and inserted and ledger.is_heard:
         ledger.effects.events.append(events.BatchSubmitted(at=ledger.now(), inserted=inserted))
     return final
+
+
+def _check_not_replaced(ledger: Ledger, parents: Iterable[int | None], replaced: set[int]) -> None:
+    """No parent of a request is closed by the same request; ParentClosed."""
+    if not replaced:
+        return
+    for parent_id in parents:
+        if parent_id is not None and not replaced.isdisjoint(ledger.writer.ancestors(parent_id)):
+            raise ParentClosed(parent_id, TaskStatus.CANCELLING)
 
 
 def _scope(task: NewTask, parent: Row | None) -> KeyScope:
@@ -210,7 +224,7 @@ def _store(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row | None
             ledger.changed(holder)
             return Stored(SubmitKind.REQUEUED, holder.id)
         case duplicates.Replace():
-            return _supersede(ledger, task, parent, holder, priority)
+            return _supersede(ledger, task, parent, holder, priority, is_held=is_held)
 
 
 def _is_same(task: NewTask, rerun: NewTask) -> bool:
@@ -218,12 +232,16 @@ def _is_same(task: NewTask, rerun: NewTask) -> bool:
     return bare == rerun
 
 
-def _supersede(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row, priority: int) -> Stored:
-    """The holder's end (or its intent) and the new row, in one transaction; the new one waits until the old has wound down."""
+def _supersede(
+    ledger: Ledger, task: NewTask, parent: Row | None, holder: Row, priority: int, *, is_held: bool
+) -> Stored:
+    """The holder's end (or its intent) and the new row, in one transaction.
+
+    The new one waits until the old has wound down, and what the old one waited for (``is_held``).
+    """
     new_id = ledger.new_id()
     holder.superseded_by = new_id
     holder.cancel_requested_at_ms = ledger.now_ms
-    holder.holds_key = 0
     if parent is not None:
         # Counted before the old one settles: a parent whose only child is replaced has not lost its last child.
         _count_new_child(ledger, parent)
@@ -235,7 +253,7 @@ def _supersede(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row, p
     if is_winding:
         ledger.tell(events.CancelRequested, holder)
     ledger.flush()
-    _insert_row(ledger, task, parent, priority, new_id, is_held=is_winding)
+    _insert_row(ledger, task, parent, priority, new_id, is_held=is_held or is_winding)
     return Stored(SubmitKind.SUPERSEDED, new_id, replaced=holder.id)
 
 

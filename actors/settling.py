@@ -15,7 +15,7 @@ from millrace.actors.policy import ends
 from millrace.actors.policy.ends import Step
 from millrace.model import events
 from millrace.model.outcomes import RunKind, RunOutcome
-from millrace.model.rows import NewTask, Phase, PlainEnd, Row
+from millrace.model.rows import Hold, NewTask, Phase, PlainEnd, Row
 from millrace.model.statuses import FAILED_ENDS, TaskStatus
 
 _decode_rerun = msgspec.json.Decoder(NewTask).decode
@@ -229,7 +229,7 @@ def close(ledger: Ledger, row: Row, status: str) -> None:
     """Decide the end of a task whose body is not executing: its children are told, and it settles after the last of them."""
     row.closing = status
     if status in ends.WITHDRAWN:
-        row.holds_key = 0
+        row.holds_key = Hold.LOST if row.holds_key else Hold.NEVER
         row.rerun = None
     row.delayed = 0
     if not row.executing:
@@ -390,7 +390,7 @@ def _release_key(ledger: Ledger, row: Row) -> None:
     if not held:
         return
     winding = ledger.writer.find_holders([scope]).winding.get(0, set()) - {row.id}
-    if winding:
+    if any(ledger.has_settled(task_id) is None for task_id in winding):
         return
     ledger.load(held)
     for task_id in held:

@@ -19,6 +19,16 @@ class Phase(IntEnum):
     """The cancel hook is due or executes."""
 
 
+class Hold(IntEnum):
+    """Whether a task holds its key."""
+
+    NEVER = 0
+    """Its policy is ALLOW: it is in nobody's way, also while it winds down."""
+    HOLDS = 1
+    LOST = 2
+    """Its withdrawal is recorded: the next task of the key waits until it has wound down."""
+
+
 class Row(msgspec.Struct, array_like=True):
     """The mutable part of a queue row, as a transaction holds it. SQLite's 0 and 1 stand for False and True."""
 

@@ -36,6 +36,7 @@ CREATE TABLE task (
     round INTEGER NOT NULL DEFAULT 1,
     -- the number of the last run before this round
     round_run INTEGER NOT NULL DEFAULT 0,
+    -- 1 holds its key, 0 never did (policy ALLOW), 2 has lost it to a cancel or a newer task and winds down
     holds_key INTEGER NOT NULL DEFAULT 1,
     -- waits for a cancelled task of its key to wind down
     held INTEGER NOT NULL DEFAULT 0,
@@ -80,7 +81,7 @@ CREATE TABLE task (
 ) STRICT;
 
 CREATE UNIQUE INDEX task_key ON task (name, ifnull(parent_id, 0), parent_round, key) WHERE holds_key = 1;
-CREATE INDEX task_unheld_key ON task (name, key) WHERE holds_key = 0;
+CREATE INDEX task_unheld_key ON task (name, key) WHERE holds_key <> 1;
 CREATE INDEX task_ready ON task (priority, phase, id)
     WHERE status = 'pending' AND delayed = 0 AND limited = 0 AND held = 0;
 CREATE INDEX task_offer ON task (parent_id, priority, phase, id)
@@ -143,6 +144,7 @@ CREATE INDEX history_dead_letter ON history (seq) WHERE status = 'dead_letter';
 CREATE INDEX history_retry_of ON history (retry_of) WHERE retry_of IS NOT NULL;
 
 -- Children that count no more: they failed, and a retry of their spawner has spawned them anew.
+-- (The plus takes the affinity away, without which the index on the expression is used.)
 CREATE VIEW respawned_child AS
 SELECT h.seq, h.parent_id, h.parent_round, h.status FROM history AS h
 WHERE h.parent_id IS NOT NULL AND h.spawner_run IS NOT NULL

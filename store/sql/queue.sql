@@ -108,8 +108,8 @@ SELECT json_array(
         UNION ALL
         SELECT json_array(e.key, t.id, 1)
         FROM json_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_unheld_key
-            ON t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key = 0
-        WHERE t.status = 'cancelling' AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2))));
+            ON t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key <> 1
+        WHERE t.holds_key = 2 AND t.status = 'cancelling' AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2))));
 
 -- name: find_held
 -- The tasks that wait for a cancelled one of their key: one holds the key, or has lost it to a newer one.
@@ -193,9 +193,9 @@ WITH RECURSIVE names (name) AS (
     SELECT (SELECT min(name) FROM task INDEXED BY task_key WHERE holds_key = 1 AND name > names.name)
     FROM names WHERE name IS NOT NULL),
 unheld (name) AS (
-    SELECT min(name) FROM task INDEXED BY task_unheld_key WHERE holds_key = 0
+    SELECT min(name) FROM task INDEXED BY task_unheld_key WHERE holds_key <> 1
     UNION ALL
-    SELECT (SELECT min(name) FROM task INDEXED BY task_unheld_key WHERE holds_key = 0 AND name > unheld.name)
+    SELECT (SELECT min(name) FROM task INDEXED BY task_unheld_key WHERE holds_key <> 1 AND name > unheld.name)
     FROM unheld WHERE name IS NOT NULL)
 SELECT json_group_array(name) FROM (SELECT name FROM names UNION SELECT name FROM unheld) WHERE name IS NOT NULL;
 

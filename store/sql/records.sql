@@ -45,7 +45,7 @@ SELECT seq FROM sqlite_sequence WHERE name = 'task';
 SELECT id FROM (
     SELECT id, parent_id FROM task INDEXED BY task_key WHERE name = :name AND key = :key AND holds_key = 1
     UNION ALL
-    SELECT id, parent_id FROM task INDEXED BY task_unheld_key WHERE name = :name AND key = :key AND holds_key = 0)
+    SELECT id, parent_id FROM task INDEXED BY task_unheld_key WHERE name = :name AND key = :key AND holds_key <> 1)
 ORDER BY parent_id IS NOT NULL, id DESC LIMIT 1;
 
 -- name: find_settled

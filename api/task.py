@@ -58,7 +58,7 @@ class Domain:
         self.name = check_task_name(name, "domain")
         if name == "flow":
             raise InvalidTask('domain: expected another name than "flow", which is that of flows; choose another')
-        self.priority = None if priority is None else check_priority(priority)
+        self.priority = None if priority is None else int(check_priority(priority))
         self.retry = retry
         self.timeout = None if timeout is None else to_seconds(timeout, "timeout", allow_zero=False, allow_inf=True)
         self.tasks: dict[str, Task[..., Any]] = {}

@@ -1,10 +1,11 @@
 """What scenarios are played with: gates that hold bodies, and stores that outlive their schedulers."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from millrace import Event, Outcome, Scheduler, Subscription, TaskRecord
+from millrace import Event, Outcome, Scheduler, Subscription, TaskRecord, TaskStatus
 from millrace.model.events import TaskEvent
 
 WAIT_S: Final = 20.0
@@ -132,3 +133,12 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return results
+
+
+def await_status(outcome: Outcome[Any], *wanted: TaskStatus) -> TaskRecord:
+    """The record as soon as the task is in one of these statuses, which nothing announces."""
+    deadline = time.monotonic() + WAIT_S
+    while (record := outcome.handle.record()).status not in wanted:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"expected task {outcome.id} to become {wanted}, it is {record.status}")
+    return record

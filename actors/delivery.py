@@ -160,6 +160,10 @@ class Delivery:
         """The reply is answered with the settled row."""
         self._watchers.setdefault(task_id, []).append(reply)
 
+    def is_watched(self, task_id: int) -> bool:
+        """Whether somebody waits for the end of the task."""
+        return task_id in self._watchers
+
     def unwatch(self, task_id: int, reply: Reply[SettledRow]) -> None:
         """The caller has given up."""
         waiting = [other for other in self._watchers.get(task_id, ()) if other is not reply]

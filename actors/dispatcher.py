@@ -381,7 +381,7 @@ class Dispatcher(Actor):
             picked = self._pick(room)
             if picked:
                 state.claimed.update(picked)
-                self._persistence.tell(ClaimTasks(tuple(picked)))
+                self._persistence.tell(ClaimTasks(tuple(picked), is_ahead=lead >= 4 * state.slots))
                 if lead and not state.is_watching_lead:
                     self._watch_lead()
         if state.window.is_low and not state.is_page_asked:

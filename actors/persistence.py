@@ -24,6 +24,8 @@ from millrace.actors.effects import Effects
 from millrace.actors.enqueueing import enqueue
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.policy.admission import PIPELINE_S
+from millrace.actors.policy.patience import Patience
 from millrace.actors.pruning import Pruner
 from millrace.actors.requests import (
     AskAncestors,
@@ -130,20 +132,25 @@ class Persistence(Actor):
         self._retry_at: float | None = None
         self._unsynced_since: float | None = None
         self._fatal: StoreError | None = None
+        self._patience: Patience[Request] = Patience(self._may_wait, _has_caller)
 
     def on_start(self) -> None:
         """Open the store."""
         self._store = self._open_session()
 
     def on_stop(self) -> None:
-        """Close it, with all that is committed copied into the file."""
+        """Close it, with all that is committed copied into the file. What is not done yet is left to a successor."""
+        for request in [*self._kept, *self._patience.release()]:
+            self.mailbox.tell(request)
         self._pruner.fail(SchedulerStopped())
         if self._store is not None:
             self._store.close()
 
     def receive(self, messages: Sequence[Request]) -> None:
         """One group: one transaction, then the answers."""
-        requests = [*self._kept, *messages]
+        requests = [*self._kept, *self._patience.take(messages, self._times.monotonic())]
+        if not requests:
+            return
         self._kept = []
         self._retry_at = None
         if self._fatal is not None:
@@ -168,7 +175,10 @@ class Persistence(Actor):
     def wake_in(self) -> float | None:
         """Until something has to be tried again or synced."""
         now = self._times.monotonic()
-        waits = []
+        waits: list[float] = []
+        put_off_s = self._patience.due_in(now)
+        if put_off_s is not None:
+            waits.append(put_off_s)
         if self._retry_at is not None:
             waits.append(self._retry_at - now)
         if self._unsynced_since is not None:
@@ -179,8 +189,11 @@ class Persistence(Actor):
         return max(0.0, min(waits)) if waits else None
 
     def wake(self) -> None:
-        """Try again, sync what nobody has waited for, or prune."""
+        """Do what was put off, try again, sync what nobody has waited for, or prune."""
         now = self._times.monotonic()
+        if self._patience:
+            self.receive(self._patience.release())
+            return
         if self._retry_at is not None and self._retry_at <= now:
             self.receive([])
             return
@@ -190,6 +203,13 @@ class Persistence(Actor):
             except StoreError as error:
                 self._on_store_error([], error)
         self._prune()
+
+    def _may_wait(self, request: Request) -> bool:
+        """Ends of short runs that nobody awaits, and starts of runs that are claimed ahead: no slot stands idle for them."""
+        if isinstance(request, RunOutcome):
+            is_short = request.duration_s < PIPELINE_S and request.parent_id is None
+            return is_short and not self._delivery.is_watched(request.task_id)
+        return isinstance(request, ClaimTasks) and request.is_ahead
 
     # Pruning
 
@@ -290,13 +310,9 @@ class Persistence(Actor):
             # Before the claims: what is cancelled here must not start. What is left is told to the supervisors.
             ledger.effects.cascades += cancelling.cascade(ledger, list(dict.fromkeys(ledger.effects.cascades)))
             ledger.flush()
-        if ledger.effects.cascades:
-            # Before the claims: what is cancelled here must not start. What is left is told to the supervisors.
-            ledger.effects.cascades += cancelling.cascade(ledger, list(dict.fromkeys(ledger.effects.cascades)))
-            ledger.flush()
-        for request in requests:
-            if isinstance(request, ClaimTasks):
-                self._claim(ledger, request)
+        wanted = [task_id for request in requests if isinstance(request, ClaimTasks) for task_id in request.ids]
+        if wanted:
+            self._claim(ledger, wanted)
         for request in requests:
             if isinstance(request, Refill):
                 page = tuple(ledger.writer.select_ready(request.after, request.limit))
@@ -446,11 +462,11 @@ class Persistence(Actor):
             case _:
                 log.error("an unknown request was dropped: %r", request)
 
-    def _claim(self, ledger: Ledger, request: ClaimTasks) -> None:
-        claims = ledger.writer.claim(request.ids, ledger.now_ms)
+    def _claim(self, ledger: Ledger, ids: Sequence[int]) -> None:
+        claims = ledger.writer.claim(ids, ledger.now_ms)
         ledger.effects.claims += claims
-        if len(claims) < len(request.ids):
-            self._delivery.claims_lost(ledger.effects, set(request.ids) - {claim.id for claim in claims})
+        if len(claims) < len(ids):
+            self._delivery.claims_lost(ledger.effects, set(ids) - {claim.id for claim in claims})
 
     def _load_continued(self, ledger: Ledger) -> None:
         if ledger.effects.continues:
@@ -596,6 +612,10 @@ class Persistence(Actor):
         if self._store is None:
             raise InternalError("the persistence actor has no store; please report it")
         return self._store
+
+
+def _has_caller(request: Request) -> bool:
+    return isinstance(request, (Submit, *_ANSWERED))
 
 
 def _answer(effects: Effects, reply: Reply[Any], value: object) -> None:

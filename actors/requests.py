@@ -121,6 +121,8 @@ class ClaimTasks:
     """Start these; who lost the race is named in the dispatcher's ``ClaimsLost``."""
 
     ids: tuple[int, ...]
+    is_ahead: bool = False
+    """Bodies are so short that starts are claimed ahead of the slots: these can wait a moment."""
 
 
 @dataclass(frozen=True, slots=True)

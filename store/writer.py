@@ -14,10 +14,14 @@ import apsw
 import msgspec
 
 from millrace.model.rows import Claim, OldRow, PlainEnd, Ready, RetryFields, Row
+from millrace.store.connection import wait_when_busy
 from millrace.store.statements import SQL
 
 CHUNK: Final = 1000
 """Rows a statement takes at once: bounds the JSON text, not the transaction."""
+
+RENEWAL_TIMEOUT_MS: Final = 1000
+"""Milliseconds that a renewal of the log waits for readers of it."""
 
 T = TypeVar("T")
 
@@ -105,6 +109,14 @@ class Writer:
     def checkpoint(self) -> tuple[int, int]:
         """Copy what the log holds into the database file, without waiting for readers. Pages in the log, pages copied."""
         return self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def begin_log_anew(self) -> None:
+        """Copy the whole log into the database file, sync that, and cut the log to nothing. BusyError while others read it."""
+        self._connection.set_busy_timeout(RENEWAL_TIMEOUT_MS)
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        finally:
+            wait_when_busy(self._connection)
 
     def close(self) -> None:
         """Close the connection; idempotent."""
@@ -210,19 +222,24 @@ class Writer:
         found: list[Claim] = []
         for part in _chunks(ids):
             text = _json(part)
+            found += self._load_claims(text, "task", now)
             self._run("claim_tasks", ids=text, now=now)
-            found += _decode_claims(self._value("load_claimed", ids=text))
         return found
 
     def claim_hooks(self, ids: Sequence[int]) -> list[Claim]:
         """Start the cancel hooks of those of the ids that have one due."""
         text = _json(ids)
+        found = self._load_claims(text, "hook", None)
         self._run("claim_hooks", ids=text)
-        return _decode_claims(self._value("load_claimed", ids=text))
+        return found
 
     def load_claimed(self, ids: Sequence[int]) -> list[Claim]:
         """The starts that stand committed for these ids."""
-        return _decode_claims(self._value("load_claimed", ids=_json(ids)))
+        return self._load_claims(_json(ids), "started", None)
+
+    def _load_claims(self, ids: str, what: str, now: int | None) -> list[Claim]:
+        step = int(what != "started")
+        return _decode_claims(self._value("load_claims", ids=ids, what=what, step=step, now=now))
 
     def select_ready(self, after: tuple[int, int, int], limit: int) -> list[Ready]:
         """The next startable tasks after a place in the order of starts."""

@@ -44,21 +44,26 @@ UPDATE task SET
     child_concurrency = e.value ->> 5
 FROM json_each(:rounds) AS e WHERE task.id = e.value ->> 0;
 
+-- name: load_claims
+-- Those of the tasks that can start, as they will be once they have; with :what neither, those that have, as they are.
+-- What has a start already is not among the first: a claim that comes twice must not begin its run twice.
+SELECT json_group_array(json_array(
+    t.id, t.run + :step, t.phase, t.phase_runs + :step, t.name, t.key, t.label, t.priority, t.payload,
+    CASE t.phase WHEN 0 THEN t.memo END, t.parent_id, t.parent_round, t.round, t.round_run, t.limited, t.fail_fast,
+    t.retries, t.max_retries, t.crashes, t.options, t.error, t.created_at_ms, t.run_at_ms,
+    ifnull(:now, t.started_at_ms), t.cancel_requested_at_ms, t.child_total))
+FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value
+WHERE CASE :what
+    WHEN 'task' THEN t.status = 'pending' AND t.delayed = 0 AND t.held = 0
+    WHEN 'hook' THEN t.phase = 4 AND t.executing = 0
+    ELSE t.executing = 1 END;
+
 -- name: claim_tasks
 -- The start of a run, committed before its body begins. A task that is no longer ready is left alone: it lost the race.
 UPDATE task SET
     status = 'running', executing = 1, run = run + 1, phase_runs = phase_runs + 1, started_at_ms = :now
 WHERE id IN (SELECT value FROM json_each(:ids))
     AND status = 'pending' AND delayed = 0 AND held = 0;
-
--- name: load_claimed
-SELECT json_group_array(json_array(
-    t.id, t.run, t.phase, t.phase_runs, t.name, t.key, t.label, t.priority, t.payload,
-    CASE t.phase WHEN 0 THEN t.memo END, t.parent_id, t.parent_round, t.round, t.round_run, t.limited, t.fail_fast,
-    t.retries, t.max_retries, t.crashes, t.options, t.error, t.created_at_ms, t.run_at_ms, t.started_at_ms,
-    t.cancel_requested_at_ms, t.child_total))
-FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value
-WHERE t.executing = 1;
 
 -- name: select_ready
 -- The next page of what can start, in the order of starts.

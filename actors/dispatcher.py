@@ -201,23 +201,23 @@ class State:
     is_dispatching: bool = True
     window: Window = field(default_factory=lambda: Window(WINDOW))
     is_page_asked: bool = False
-    claimed: set[int] = field(default_factory=set)
+    claimed: set[int] = field(default_factory=set[int])
     """Tasks with a start on its way or under way."""
     ended_count: int = 0
     lookahead: Lookahead = field(default_factory=Lookahead)
     is_watching_lead: bool = False
-    suspects: set[int] = field(default_factory=set)
+    suspects: set[int] = field(default_factory=set[int])
     """Claimed tasks that are one crash short of the dead letters."""
-    held_back: dict[int, Ready] = field(default_factory=dict)
+    held_back: dict[int, Ready] = field(default_factory=dict[int, Ready])
     """Ready tasks that wait: for a suspect's end, or for a thread that was given up."""
-    hooks: list[int] = field(default_factory=list)
-    hooks_claimed: set[int] = field(default_factory=set)
+    hooks: list[int] = field(default_factory=list[int])
+    hooks_claimed: set[int] = field(default_factory=set[int])
     hook_after: int = 0
     are_more_hooks: bool = True
     is_hook_page_asked: bool = False
-    abandoned: dict[int, int] = field(default_factory=dict)
+    abandoned: dict[int, int] = field(default_factory=dict[int, int])
     """Tasks whose body or finalizer was given up while its thread goes on, with the number of that run."""
-    hooks_abandoned: dict[int, int] = field(default_factory=dict)
+    hooks_abandoned: dict[int, int] = field(default_factory=dict[int, int])
     """The same for cancel hooks."""
 
 

@@ -13,38 +13,40 @@ from millrace.store.writer import SettledRow
 class Effects:
     """Everything somebody has to hear of after the commit."""
 
-    ready: list[Ready] = field(default_factory=list)
+    ready: list[Ready] = field(default_factory=list[Ready])
     """For the dispatcher: tasks that can start."""
-    offers: dict[int, list[Ready]] = field(default_factory=dict)
+    offers: dict[int, list[Ready]] = field(default_factory=dict[int, list[Ready]])
     """For the supervisors of bounded parents: children that can start, by parent."""
-    slots_left: dict[int, list[int]] = field(default_factory=dict)
+    slots_left: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     """For the supervisors of bounded parents: children that take no slot any more, by parent."""
-    interrupts: list[tuple[int, int, InterruptReason]] = field(default_factory=list)
+    interrupts: list[tuple[int, int, InterruptReason]] = field(default_factory=list[tuple[int, int, InterruptReason]])
     """(task, run, reason): runs to be asked to stop."""
-    cascades: list[int] = field(default_factory=list)
+    cascades: list[int] = field(default_factory=list[int])
     """Parents with children that have still to be told of the end."""
-    closed: list[int] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list[int])
     """Parents that accept no child any more, though they have not settled."""
-    settled: list[tuple[int, str]] = field(default_factory=list)
+    settled: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     """(task, terminal status)."""
-    awaited: dict[int, SettledRow] = field(default_factory=dict)
+    tells_end: bool = False
+    """Whether an answer tells of an end that an earlier commit made."""
+    awaited: dict[int, SettledRow] = field(default_factory=dict[int, SettledRow])
     """The rows of settled tasks that somebody waits for."""
-    claims: list[Claim] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list[Claim])
     """Committed starts, for the executor."""
-    hooks: list[int] = field(default_factory=list)
+    hooks: list[int] = field(default_factory=list[int])
     """Tasks whose cancel hook is due."""
-    continues: list[int] = field(default_factory=list)
+    continues: list[int] = field(default_factory=list[int])
     """Tasks whose finalizer starts in the slot of the body that has just ended."""
-    moved_parents: dict[int, tuple[int, int]] = field(default_factory=dict)
+    moved_parents: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
     """Parents with settled children: (settled, total) of the present round."""
     next_due_ms: int | None = None
     """A delayed task was stored: the earliest time that one of them is due."""
-    events: list[Event] = field(default_factory=list)
-    answers: list[Callable[[], object]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list[Event])
+    answers: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     """Callers to be answered."""
-    messages: list[Callable[[], None]] = field(default_factory=list)
+    messages: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     """Answers to actors."""
-    counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    counts: dict[tuple[str, str, str], int] = field(default_factory=dict[tuple[str, str, str], int])
     """(counter, task name, value) to how often."""
 
     def count(self, counter: str, name: str, value: str = "") -> None:

@@ -78,7 +78,7 @@ class State:
 
     limit: int | None = None
     """Children that may run at once; None until the store has been asked."""
-    out: dict[int, Ready | None] = field(default_factory=dict)
+    out: dict[int, Ready | None] = field(default_factory=dict[int, Ready | None])
     """Children that take a place: offered, or running."""
     has_backlog: bool = True
     """Whether the store may have children that wait for a place."""

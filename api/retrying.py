@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from millrace.model.durations import to_seconds
 from millrace.model.errors import PermanentError, RetryableError
 from millrace.model.retry import Retry
 
@@ -40,8 +41,8 @@ def encode_options(retry: Retry | None, timeout: float | None) -> str | None:
     if retry is not None:
         stored = StoredRetry(
             max_retries=retry.max_retries,
-            initial=float(retry.initial),  # type: ignore[arg-type]  # normalised to float by Retry
-            maximum=float(retry.maximum),  # type: ignore[arg-type]  # normalised to float by Retry
+            initial=to_seconds(retry.initial, "initial"),
+            maximum=to_seconds(retry.maximum, "maximum"),
             backoff=retry.backoff,
             multiplier=retry.multiplier,
             retry_on=tuple(map(qualified, retry.retry_on)),

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from millrace import MillraceError, StoreLocked
+from millrace.cli.logs import show_logs
 
 _DEBUG: Final = "millrace.debug"
 _EXIT_INTERRUPTED: Final = 130
@@ -15,6 +16,7 @@ _EXIT_INTERRUPTED: Final = 130
 def _set_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
         ctx.meta[_DEBUG] = True
+        show_logs(debug=True)
 
 
 debug_option = click.option(
@@ -58,6 +60,7 @@ class OneLineErrors(click.Group):
         """The entry point. As click's own, but with one line for an error."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        show_logs()
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:

@@ -1,9 +1,11 @@
 """One scan, from its start or where it was, to its report."""
 
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 import msgspec
@@ -102,11 +104,24 @@ def _running(scheduler: Scheduler) -> Generator[None, None, None]:
     try:
         yield
     finally:
+        _stop(scheduler)
+
+
+def _stop(scheduler: Scheduler) -> None:
+    """Drains, in a thread of its own: the second signal's KeyboardInterrupt ends the wait for that and not the drain.
+
+    The drain is then cut short by the interpreter's exit, which stops every scheduler at once.
+    """
+    stopped: Future[bool] = Future()
+
+    def stop() -> None:
         try:
-            scheduler.stop(GRACE_S)
-        except KeyboardInterrupt:  # the second signal
-            scheduler.stop(0.0)
-            raise
+            stopped.set_result(scheduler.stop(GRACE_S))
+        except BaseException as error:  # noqa: BLE001 - raised by `result`
+            stopped.set_exception(error)
+
+    Thread(target=stop, name="millrace-scan-stop", daemon=True).start()
+    stopped.result()
 
 
 def _scheduler(store: Path, tasks: ScanTasks, workers: int) -> Scheduler:

@@ -1,8 +1,6 @@
 """`millrace scan` as a user runs it, each time in a process of its own."""
 
 import os
-import random
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,25 @@ from reference import find_and_du
 # Root without the two capabilities that let it read everything.
 MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 
+
+WARNING = [
+    "-c",
+    """
+import logging
+from millrace.cli import main
+from millrace.cli.scan import tasks
+
+def read(*given, read=tasks.read_directory, **options):
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logging.getLogger("millrace.test").exception("over\\nthere")
+    return read(*given, **options)
+
+tasks.read_directory = read
+main()
+""",
+]
 
 MAKERS: dict[str, Callable[[Path], None]] = {
     "random": lambda root: make_random_tree(root, 11),
@@ -68,53 +85,12 @@ def test_text(tmp_path: Path) -> None:
     assert "\x1b" not in ended.output + ended.errors
 
 
-@pytest.mark.crash
-@pytest.mark.parametrize("keep", [True, False], ids=["--db", "own store"])
-def test_killed_and_resumed(tmp_path: Path, *, keep: bool) -> None:
-    """Killed ten times at random moments and resumed, a scan has the report of an undisturbed one."""
-    tree, rng = tmp_path / "tree", random.Random(keep)
-    make_plain_tree(tree, 4000)
-    make_random_tree(tree / "more", 5)
-    undisturbed = millrace(tmp_path / "home", "scan", tree, "--json")
-    words = ["scan", tree, "--json", *(["--db", tmp_path / "scan.db"] if keep else [])]
-    Running(tmp_path / "home", *words).kill_after(rng.uniform(0.3, 1.0))
-    for _ in range(9):
-        Running(tmp_path / "home", *words, "--resume").kill_after(rng.uniform(0.2, 0.8))
-    resumed = millrace(tmp_path / "home", *words, "--resume")
-    assert without_seconds(resumed.result) == without_seconds(undisturbed.result)
-    assert counts_in(resumed.result) == find_and_du(tree)
-
-
-@pytest.mark.crash
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_drained_and_resumed(tmp_path: Path, number: signal.Signals) -> None:
-    """A signal drains: the command says how to go on, and going on gives the totals."""
-    tree = tmp_path / "tree"
-    make_plain_tree(tree, 8000)
-    words = ["scan", tree, "--json"]
-    stopped = Running(tmp_path / "home", *words).signal_after(1.0, number)
-    assert stopped.code == 128 + number
-    assert stopped.output == ""
-    assert f"millrace scan --resume {tree}" in stopped.errors
-    assert "Traceback" not in stopped.errors
-    resumed = millrace(tmp_path / "home", *words, "--resume")
-    assert counts_in(resumed.result) == find_and_du(tree)
-    assert "going on: " in resumed.errors
-
-
-@pytest.mark.crash
-@pytest.mark.parametrize("keep", [True, False], ids=["--db", "own store"])
-def test_begun_anew(tmp_path: Path, *, keep: bool) -> None:
-    """Without --resume an unfinished scan is given up, which is said, and the new one sees the tree as it is."""
-    tree = tmp_path / "tree"
-    make_plain_tree(tree, 4000)
-    words = ["scan", tree, "--json", *(["--db", tmp_path / "scan.db"] if keep else [])]
-    assert Running(tmp_path / "home", *words).kill_after(1.0).code == -signal.SIGKILL
-    (tree / "new").mkdir()
-    (tree / "f0.txt").unlink()
-    anew = millrace(tmp_path / "home", *words)
-    assert counts_in(anew.result) == find_and_du(tree)
-    assert "is given up" in anew.errors
+def test_logs_are_one_line(tmp_path: Path) -> None:
+    """What the library warns of is one line on standard error, below which the result comes as ever."""
+    make_plain_tree(tmp_path / "tree", 3)
+    ended = Running(tmp_path / "home", "scan", tmp_path / "tree", program=WARNING).end()
+    assert ended.errors == "millrace: over there: ZeroDivisionError: division by zero\n" * 3
+    assert ended.output.startswith("files")
 
 
 def test_finished_scan_is_shown_again(tmp_path: Path) -> None:
@@ -135,36 +111,6 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
     ended = millrace(tmp_path / "home", "scan", tmp_path / "tree", "--json", "--resume")
     assert ended.result["directories"] == 5
     assert "nothing to resume" in ended.errors
-
-
-@pytest.mark.crash
-def test_other_scan_in_the_store(tmp_path: Path) -> None:
-    """A store with an unfinished scan of other paths is refused, in one line that names them."""
-    make_plain_tree(tmp_path / "big", 8000)
-    make_plain_tree(tmp_path / "small", 3)
-    db = tmp_path / "scan.db"
-    assert Running(tmp_path / "home", "scan", tmp_path / "big", "--db", db).kill_after(1.0).code == -signal.SIGKILL
-    refused = millrace(tmp_path / "home", "scan", tmp_path / "small", "--db", db)
-    assert refused.code == 1
-    assert refused.errors.startswith("millrace: ")
-    assert refused.errors.count("\n") == 1
-    assert f"unfinished scan of other paths or options, {tmp_path / 'big'}" in refused.errors
-
-
-@pytest.mark.crash
-def test_store_in_use(tmp_path: Path) -> None:
-    """A store that another process runs is refused with exit code 3; a scan that runs already with 1."""
-    tree, db = tmp_path / "tree", tmp_path / "scan.db"
-    make_plain_tree(tree, 8000)
-    for words, code in ((["--db", db], 3), ([], 1)):
-        first = Running(tmp_path / "home", "scan", tree, *words)
-        with pytest.raises(subprocess.TimeoutExpired):
-            first.process.wait(timeout=1.0)
-        second = millrace(tmp_path / "home", "scan", tree, *words)
-        first.process.kill()
-        first.end()
-        assert second.code == code, second.errors
-        assert second.errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,13 @@ class Delivery:
 
     # For reconciliation and metrics
 
+    def settle_watched(self, ledger: Ledger) -> None:
+        """Those who wait for a task that has ended, and have not heard of it, hear of it with this commit."""
+        if self._watchers:
+            ended = ledger.writer.load_settled(list(self._watchers))
+            rows = {task_id: ledger.writer.load_record(task_id) for task_id in ended}
+            ledger.effects.awaited |= {task_id: row for task_id, row in rows.items() if row is not None}
+
     def unknown_runs(self, ledger: Ledger) -> list[tuple[int, int]]:
         """(task, run) that the store has as started and no executor knows of: their claim was lost with an actor."""
         executors = self._executors

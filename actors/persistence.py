@@ -11,9 +11,10 @@ one inbox together was sent by different threads, or without waiting for an answ
 Dies: what was not committed is answered with an error or tried again; the successor opens a new connection.
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from millrace.actors import cancelling, controls, recovering, settling
 from millrace.actors.actor import Actor, Loop, Watcher
@@ -58,12 +59,13 @@ from millrace.actors.requests import (
 )
 from millrace.actors.times import Times
 from millrace.model.catalog import Catalog
-from millrace.model.errors import InternalError, MillraceError, SchedulerStopped, StoreCorrupt, StoreError, StoreMoved
+from millrace.model.errors import CommitUnknown, InternalError, MillraceError, SchedulerStopped, StoreCorrupt, StoreError, StoreMoved
 from millrace.model.outcomes import RunOutcome
 from millrace.store.session import Session
 from millrace.store.writer import SettledRow
 
 log = logging.getLogger("millrace.persistence")
+T = TypeVar("T")
 
 SYNC_EVERY_S: Final = 1.0
 """What nobody waited for is synced at least this often."""
@@ -88,8 +90,12 @@ _KEPT = (
     Reconcile,
     WithdrawLost,
     OfferAgain,
+    Watch,
+    Unwatch,
+    AskAncestors,
 )
-"""Requests that nobody can repeat: where the store cannot take them, they are kept and tried again."""
+"""Requests that nobody can repeat, and waits: where the store cannot take them, they are kept and tried again. They are as many
+as there are runs, waits and actors, each of which waits for what comes of its own."""
 
 
 class Persistence(Actor):
@@ -129,6 +135,10 @@ class Persistence(Actor):
         self._on_fatal = on_fatal
         self._store: Session | None = None
         self._kept: list[Request] = []
+        self._untold: list[Effects] = []
+        """Effects of commits that have to be synced before anybody hears of them."""
+        self._is_sync_due = False
+        self._is_degraded = False
         self._retry_at: float | None = None
         self._unsynced_since: float | None = None
         self._fatal: StoreError | None = None
@@ -149,25 +159,37 @@ class Persistence(Actor):
     def receive(self, messages: Sequence[Request]) -> None:
         """One group: one transaction, then the answers."""
         requests = [*self._kept, *self._patience.take(messages, self._times.monotonic())]
-        if not requests:
-            return
+        if requests:
+            self._take_up(requests)
+
+    def _take_up(self, requests: Sequence[Request]) -> None:
+        """Do these, which are all that is kept and more."""
         self._kept = []
         self._retry_at = None
         if self._fatal is not None:
             self._refuse(requests, self._fatal)
             return
+        self._carry_out(requests)
+        self._prune()
+
+    def _carry_out(self, requests: Sequence[Request]) -> None:
         try:
-            self._transact(requests)
+            if requests:
+                self._transact(requests)
         except StoreError as error:
             self._on_store_error(requests, error)
         except Exception as error:
             self._on_bug(requests, error)
-        self._prune()
+        except BaseException:
+            self._keep(requests)  # for the successor
+            raise
+        else:
+            self._tell()
 
     def fail_message(self, message: Request, error: BaseException) -> None:
-        """Answer who waits; keep what nobody can repeat for the successor."""
+        """Answer who waits, but for those whose request the successor takes up."""
         reply = getattr(message, "reply", None)
-        if isinstance(reply, Reply):
+        if isinstance(reply, Reply) and not isinstance(message, _KEPT):
             bug = InternalError(f"the persistence actor failed: {error!r}; please report it")
             bug.__cause__ = error
             reply.fail(bug)
@@ -195,13 +217,11 @@ class Persistence(Actor):
             self.receive(self._patience.release())
             return
         if self._retry_at is not None and self._retry_at <= now:
-            self.receive([])
+            self._take_up(self._kept)
             return
         if self._unsynced_since is not None and self._fatal is None and now - self._unsynced_since >= SYNC_EVERY_S:
-            try:
-                self._sync()
-            except StoreError as error:
-                self._on_store_error([], error)
+            self._is_sync_due = True
+            self._tell()
         self._prune()
 
     def _may_wait(self, request: Request) -> bool:
@@ -230,30 +250,32 @@ class Persistence(Actor):
 
     def _prune_step(self) -> None:
         store = self._opened()
-        with store.translated():
-            store.writer.set_sync(False)
-            store.writer.begin()
-            try:
+        try:
+            with store.transaction(is_synced=False):
                 answers = self._pruner.step(store.writer)
-                store.commit()
-            except BaseException:
-                self._pruner.forget()
-                store.writer.rollback()
-                raise
-            self._note_commit(is_synced=False)
-            for reply, count in answers:
-                reply.set(count)
+        except BaseException:
+            self._pruner.forget()
+            raise
+        self._note_commit(has_written=store.has_written, is_synced=False)
+        for reply, count in answers:
+            reply.set(count)
+        with store.translated():
             store.after_commit()
 
     # One transaction
 
     def _transact(self, requests: Sequence[Request]) -> None:
-        store = self._opened()
+        """Decide and commit. Nobody hears of it yet: see ``_tell``."""
         is_synced = self._must_sync(requests)
-        with store.translated():
-            store.writer.set_sync(is_synced)
-            store.writer.begin()
-            try:
+        effects = self._commit(lambda ledger: self._decide(ledger, requests), is_synced=is_synced)
+        self._untold.append(effects)
+        self._is_sync_due |= is_synced or (self._syncs_answers and (effects.tells_end or bool(effects.awaited)))
+
+    def _commit(self, decide: Callable[[Ledger], None], *, is_synced: bool) -> Effects:
+        """One transaction; its effects."""
+        store = self._opened()
+        try:
+            with store.transaction(is_synced=is_synced):
                 ledger = Ledger(
                     store.writer,
                     self._catalog,
@@ -261,30 +283,43 @@ class Persistence(Actor):
                     self._times.steady_ms(),
                     is_heard=self._delivery.is_heard,
                 )
-                self._decide(ledger, requests)
+                decide(ledger)
                 ledger.flush()
                 self._load_continued(ledger)
                 self._load_awaited(ledger.effects, store)
                 self._pruner.note(ledger.effects.settled, ledger.now_ms)
                 while self._pruner.is_pressing:
                     self._pruner.step(store.writer)
-                cascades = [
+                ledger.effects.cascades = [
                     parent_id
                     for parent_id in dict.fromkeys(ledger.effects.cascades)
                     if (row := ledger.row(parent_id)) is not None and row.cascade
                 ]
-                store.commit()
-            except BaseException:
-                self._pruner.forget()
-                store.writer.rollback()
-                raise
-            self._note_commit(is_synced=is_synced)
-            if not is_synced and self._syncs_answers and ledger.effects.awaited:
+        except BaseException:
+            self._pruner.forget()
+            raise
+        self._note_commit(has_written=store.has_written, is_synced=is_synced)
+        return ledger.effects
+
+    def _tell(self) -> None:
+        """Sync where an answer needs it, tell everybody, and then copy the log into the file where it has grown long.
+
+        A failure in here fails no request: what was asked for is committed, and is told as soon as it is synced.
+        """
+        try:
+            if self._is_sync_due and self._unsynced_since is not None:
                 self._sync()
-        ledger.effects.cascades = cascades
-        self._delivery.deliver(ledger.effects)
-        with store.translated():
-            store.after_commit()
+            self._is_sync_due = False
+            untold, self._untold = self._untold, []
+            for effects in untold:
+                self._delivery.deliver(effects)
+            store = self._opened()
+            with store.translated():
+                store.after_commit()
+        except StoreError as error:
+            self._on_store_error([], error)
+        else:
+            self._note_health()
 
     def _load_awaited(self, effects: Effects, store: Session) -> None:
         """The rows that callers wait for go with their answers: they may be pruned by the time the callers wake up."""
@@ -325,24 +360,18 @@ class Persistence(Actor):
             return True
         return self._syncs_answers and any(isinstance(request, (Submit, *_ANSWERED)) for request in requests)
 
-    def _note_commit(self, *, is_synced: bool) -> None:
-        if is_synced:
+    def _note_commit(self, *, has_written: bool, is_synced: bool) -> None:
+        """A commit that writes nothing syncs nothing, and needs no sync."""
+        if has_written and is_synced:
             self._unsynced_since = None
-        elif self._unsynced_since is None:
+        elif has_written and self._unsynced_since is None:
             self._unsynced_since = self._times.monotonic()
 
     def _sync(self) -> None:
         """Sync all commits so far: a commit of its own, as only a commit that writes is synced."""
         store = self._opened()
-        with store.translated():
-            store.writer.set_sync(True)
-            store.writer.begin()
-            try:
-                store.writer.add_meta("epoch", 0)
-                store.commit()
-            except BaseException:
-                store.writer.rollback()
-                raise
+        with store.transaction(is_synced=True):
+            store.writer.add_meta("epoch", 0)
         self._unsynced_since = None
 
     # Requests
@@ -489,6 +518,7 @@ class Persistence(Actor):
         if lost:
             ledger.effects.messages.append(lambda: self.mailbox.tell(WithdrawLost(tuple(lost))))
         ledger.effects.interrupts += self._delivery.unasked_runs(ledger)
+        self._delivery.settle_watched(ledger)
         self._offer_again(ledger, 0)
 
     def _offer_again(self, ledger: Ledger, after: int) -> None:
@@ -513,6 +543,7 @@ class Persistence(Actor):
             return
         row = ledger.writer.load_record(task_id)
         if row is not None:
+            ledger.effects.tells_end = True
             _answer(ledger.effects, reply, row)
         else:
             _refuse(ledger.effects, reply, controls.not_found(ledger, task_id))
@@ -539,63 +570,46 @@ class Persistence(Actor):
         else:
             reply.set(None)
 
-    def _step(self, work: Callable[[Ledger], Any]) -> Any:
+    def _step(self, work: Callable[[Ledger], T]) -> T:
         """A transaction of its own."""
-        store = self._opened()
-        with store.translated():
-            store.writer.set_sync(False)
-            store.writer.begin()
-            try:
-                ledger = Ledger(
-                    store.writer,
-                    self._catalog,
-                    self._times.wall_ms(),
-                    self._times.steady_ms(),
-                    is_heard=self._delivery.is_heard,
-                )
-                result = work(ledger)
-                ledger.flush()
-                self._load_awaited(ledger.effects, store)
-                self._pruner.note(ledger.effects.settled, ledger.now_ms)
-                store.commit()
-            except BaseException:
-                self._pruner.forget()
-                store.writer.rollback()
-                raise
-        self._note_commit(is_synced=False)
-        self._delivery.deliver(ledger.effects)
-        return result
+        results: list[T] = []
+        effects = self._commit(lambda ledger: results.append(work(ledger)), is_synced=False)
+        self._delivery.deliver(effects)
+        return results[0]
 
     # Trouble
 
     def _on_store_error(self, requests: Sequence[Request], error: StoreError) -> None:
         """Callers hear of it; what nobody can repeat is kept. After a corrupt or moved store nothing is written any more."""
-        log.error("the store could not be written: %s", error)
+        log.log(logging.DEBUG if self._is_degraded else logging.ERROR, "the store could not be written: %s", error)
+        self._is_degraded = True
         self._delivery.count("store_errors", type(error).__name__)
         if isinstance(error, (StoreCorrupt, StoreMoved)):
             self._fatal = error
             self._on_fatal(error)
-            self._refuse(requests, error)
+            self._refuse([*self._kept, *requests], error)
+            self._kept = []
             return
-        for request in requests:
-            reply = getattr(request, "reply", None)
-            if isinstance(reply, Reply):
-                reply.fail(error)
-        self._kept = [request for request in requests if isinstance(request, _KEPT)]
+        self._refuse([request for request in requests if not isinstance(request, _KEPT)], error)
+        self._keep(requests)
         self._retry_at = self._times.monotonic() + RETRY_AFTER_S
-        self._opened().after_error(error)
+        if self._store is not None and not self._store.after_error(error):
+            raise error  # the connection is beyond use: the successor opens another
+
+    def _keep(self, requests: Sequence[Request]) -> None:
+        self._kept += [request for request in requests if isinstance(request, _KEPT)]
+
+    def _note_health(self) -> None:
+        if self._is_degraded:
+            self._is_degraded = False
+            log.warning("the store is written again")
 
     def _on_bug(self, requests: Sequence[Request], error: Exception) -> None:
         """Something unexpected: the group is taken apart, so that only the request that is to blame fails."""
         if len(requests) > 1:
-            log.exception("a group of %d requests failed; trying them one by one", len(requests))
+            log.error("a group of %d requests failed; trying them one by one", len(requests), exc_info=error)
             for request in requests:
-                try:
-                    self._transact([request])
-                except StoreError as store_error:
-                    self._on_store_error([request], store_error)
-                except Exception as single_error:
-                    self._on_bug([request], single_error)
+                self._carry_out([request])
             return
         self._delivery.count("internal_errors", type(error).__name__)
         for request in requests:
@@ -603,14 +617,20 @@ class Persistence(Actor):
             self.fail_message(request, error)
 
     def _refuse(self, requests: Sequence[Request], error: StoreError) -> None:
+        """An error of its own for each: a raised one carries its traceback, and one in doubt the key to look for."""
         for request in requests:
             reply = getattr(request, "reply", None)
             if isinstance(reply, Reply):
-                reply.fail(error)
+                own = copy.copy(error)
+                own.__cause__ = error.__cause__
+                if isinstance(own, CommitUnknown) and isinstance(request, Submit) and not request.is_batch:
+                    own.key = request.tasks[0].key
+                reply.fail(own)
 
     def _opened(self) -> Session:
         if self._store is None:
             raise InternalError("the persistence actor has no store; please report it")
+        self._store.make_ready()
         return self._store
 
 

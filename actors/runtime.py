@@ -474,15 +474,16 @@ class Runtime:
         if self.supervisors is not None:
             self.supervisors.stop()
         self.delivery.disconnect()
+        if self._readers is not None:
+            # Before the writer: the last connection that closes copies the log into the file and removes it.
+            self._readers.close()
+            self._readers = None
         if self._guardian is not None and not self._guardian.actor_stopped.is_set():
             reply: Reply[None] = Reply()
             self.guardian_box.tell(StopAll(reply))
             self.loop.wait(reply, 60.0)
         self._guardian = None
         self.executors.stop()
-        if self._readers is not None:
-            self._readers.close()
-            self._readers = None
 
     def _release(self) -> None:
         """Free the store, unless a thread that was given up still works on a task of it."""

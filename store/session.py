@@ -5,8 +5,8 @@ Used by one thread, the persistence actor's.
 
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 import apsw
@@ -21,6 +21,9 @@ log = logging.getLogger("millrace.store")
 
 CHECKPOINT_PAGES: Final = 2000
 """Pages in the log from which on it is copied into the file, after the answers are out: about 8 MB."""
+
+CHECKPOINT_AGAIN_AFTER_S: Final = 1.0
+"""Pause after a checkpoint that failed, as on a full disk."""
 
 CHECK_FILES_EVERY_S: Final = 0.2
 """The log and the lock are looked at by their names, which costs as much as a small commit: this often is enough for them.
@@ -42,6 +45,10 @@ class Session:
         self._check_owner = check_owner
         self._log_pages = 0
         self._check_files_at = 0.0
+        self._checkpoint_at = 0.0
+        self._is_log_torn = False
+        self.has_written = False
+        """Whether the last transaction changed anything."""
         self._open()
 
     def _open(self) -> None:
@@ -81,27 +88,72 @@ class Session:
             check_file_not_moved(self.writer.connection, self._location)
         self.writer.commit()
 
+    @contextmanager
+    def transaction(self, *, is_synced: bool) -> Generator[None, None, None]:
+        """Begin, and commit at the end of the block; an error in it or in the commit rolls back.
+
+        Raises:
+            StoreError: for what SQLite raises, here or in the block. Only after a CommitUnknown may it be committed.
+        """
+        with self.translated():
+            self.writer.set_sync(is_synced)
+            self.writer.begin()
+            before = self.writer.connection.total_changes()
+            try:
+                yield
+                self.commit()
+            except BaseException:
+                self._roll_back()
+                raise
+            self.has_written = self.writer.connection.total_changes() != before
+
+    def _roll_back(self) -> None:
+        """SQLite has mostly done it by itself; the error that led here is the one to be told."""
+        try:
+            self.writer.rollback()
+        except apsw.Error:
+            log.exception("%s: rolling back failed", self._location.path)
+
     def after_commit(self) -> None:
         """Copy the log into the file where it has grown long. Not before the answers are out: they do not wait for it."""
-        if self._log_pages >= CHECKPOINT_PAGES:
-            try:
-                self.writer.checkpoint()
-            except apsw.BusyError:
-                return  # somebody else is at it
-            self._log_pages = 0
+        if self._log_pages < CHECKPOINT_PAGES or time.monotonic() < self._checkpoint_at:
+            return
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_AGAIN_AFTER_S
+        try:
+            self.writer.checkpoint()
+        except apsw.BusyError:
+            return  # somebody else is at it
+        self._log_pages = 0
+        self._checkpoint_at = 0.0
 
-    def after_error(self, error: StoreError) -> None:
-        """Get ready to try again: after an error inside a commit the connection is opened anew."""
-        self.writer.rollback()
-        is_io = error.code is not None and error.code & 0xFF == apsw.SQLITE_IOERR
-        if isinstance(error, CommitUnknown) or is_io:
-            self.writer.close()
-            self._open()
+    def after_error(self, error: StoreError) -> bool:
+        """Get ready to try again; False where this connection cannot be used any more.
+
+        After a failed sync the system takes pages of the log for written that are not. Nothing is written behind them: the
+        log is first copied into the file, which writes all of it anew, and begun again. The connection stays open till then,
+        as by its index the commit that failed is not in the log; for one that opens the log it may be.
+        """
+        if isinstance(error, CommitUnknown):
+            self._is_log_torn = True
+        return not self.writer.connection.in_transaction
+
+    def make_ready(self) -> None:
+        """Before any transaction: after a failed sync, begin the log anew.
+
+        Raises:
+            StoreError: not yet; nothing may be written.
+        """
+        if self._is_log_torn:
+            with self.translated():
+                self.writer.begin_log_anew()
+            self._is_log_torn = False
 
     def close(self) -> None:
         """Copy what the log holds into the file, and close."""
         try:
             self.writer.rollback()
+            if self._is_log_torn:
+                self.writer.begin_log_anew()
             self.writer.checkpoint()
         except apsw.Error as error:
             log.warning("closing %s: the log stays as it is: %s", self._location.path, error)

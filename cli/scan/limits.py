@@ -1,6 +1,6 @@
 """The bounds that keep a memo small, whatever a directory holds. Totals stay exact beyond all of them; lists end.
 
-`tests/cli/test_scan_limits.py` builds the largest memo that they allow and compares it with `MAX_PAYLOAD`.
+`tests/cli/test_scan_totals.py` builds the largest memos that they allow and compares them with `MAX_PAYLOAD`.
 """
 
 from typing import Final

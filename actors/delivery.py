@@ -138,9 +138,11 @@ class Delivery:
         executing: tuple[int, ...],
     ) -> None:
         """The children of a bounded parent that can be offered."""
-        supervisors = self._supervisors
-        if supervisors is not None:
-            message = OffersFound(tasks, asked, limit, executing)
+        supervisors, executors = self._supervisors, self._executors
+        if supervisors is not None and executors is not None:
+            waiting = {run.claim.id for run in executors.runs() if run.waits}  # they have lent their place
+            busy = tuple(child_id for child_id in executing if child_id not in waiting)
+            message = OffersFound(tasks, asked, limit, busy)
             effects.messages.append(lambda: supervisors.tell(parent_id, message))
 
     def offer_again(self, effects: Effects, parents: Iterable[int]) -> None:

@@ -19,9 +19,10 @@ from millrace.actors.guardian import Guardian, StartAll, StopAll
 from millrace.actors.hub import Hub
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.persistence import Persistence
+from millrace.actors.progress import Board
 from millrace.actors.pruning import Pruner
 from millrace.actors.requests import Flush, PutBack, Reconcile, Recover, Request, Submit
-from millrace.actors.supervisor import Spawn
+from millrace.actors.supervisor import ChildReturned, ChildrenLeft, Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.times import SystemTimes, Times
 from millrace.executors.bodies import Bodies
@@ -35,7 +36,7 @@ from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.priority import Priority
 from millrace.model.records import Restarts, TaskRecord
 from millrace.model.retention import Retention
-from millrace.model.rows import Phase
+from millrace.model.rows import Claim, Phase
 from millrace.store.connection import Location
 from millrace.store.fork import ForkGuard
 from millrace.store.ownership import Ownership
@@ -345,21 +346,29 @@ class Runtime:
     # Runs that wait, and their progress
 
     def lend(self, run: Run) -> None:
-        """A body waits for another task: its slot is free meanwhile."""
+        """A body waits for another task: its slots, a bounded parent's too, are free meanwhile."""
         self.executors.lend(run)
         self.dispatcher.tell(Lent(run.claim.id))
+        self._tell_parent(run.claim, ChildrenLeft((run.claim.id,)))
 
     def reclaim(self, run: Run) -> None:
         """The wait is over: the body goes on at once."""
         self.executors.reclaim(run)
         self.dispatcher.tell(Reclaimed(run.claim.id))
+        self._tell_parent(run.claim, ChildReturned(run.claim.id))
+
+    def _tell_parent(self, claim: Claim, message: ChildrenLeft | ChildReturned) -> None:
+        supervisors = self.supervisors
+        if claim.limited and claim.parent_id is not None and supervisors is not None:
+            supervisors.tell(claim.parent_id, message)
 
     def with_progress(self, record: TaskRecord) -> TaskRecord:
-        """The record with what is known of a run here."""
-        run = self.executors.run_of(record.id)
-        if run is None or run.fraction is None:
-            return record
-        return replace(record, progress=run.fraction)
+        """The record with what is known here of the progress of an active task."""
+        fraction = None if record.status.is_terminal else self.progress.fraction(record.id)
+        return record if fraction is None else replace(record, progress=fraction)
+
+    def _arm_sample(self, delay_s: float) -> None:
+        self.clock.tell(Arm(delay_s, self.persistence, SampleProgress()))
 
     # Stopping
 

@@ -43,6 +43,13 @@ class ChildrenLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildReturned:
+    """A child of a bounded parent that had lent its place takes one again, also where there is none free."""
+
+    child_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class OffersFound:
     """The most urgent children that wait, the parent's bound, and the children that have a start."""
 
@@ -69,7 +76,7 @@ class Closed:
     status: TaskStatus
 
 
-Message: TypeAlias = Spawn | ChildrenReady | ChildrenLeft | OffersFound | TellChildren | OfferAgain | Closed | Recalled
+Message: TypeAlias = Spawn | ChildrenReady | ChildrenLeft | ChildReturned | OffersFound | TellChildren | OfferAgain | Closed | Recalled
 
 
 @dataclass(slots=True)
@@ -135,6 +142,8 @@ class Supervisor(Actor):
                 case ChildrenLeft(ids):
                     for child_id in ids:
                         self._state.out.pop(child_id, None)
+                case ChildReturned(child_id):
+                    self._state.out[child_id] = None
                 case OffersFound():
                     self._on_offers_found(message)
                 case TellChildren():

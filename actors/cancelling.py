@@ -5,7 +5,7 @@ from millrace.actors.ledger import MAX_ROWS, Ledger
 from millrace.model import events
 from millrace.model.errors import InterruptReason
 from millrace.model.records import CancelResult
-from millrace.model.rows import Row
+from millrace.model.rows import Row, Tell
 from millrace.model.statuses import TaskStatus
 
 
@@ -56,11 +56,9 @@ def request(ledger: Ledger, row: Row, reason: InterruptReason) -> None:
         row.cancel_requested_at_ms = ledger.now_ms
     if row.executing and row.phase != 4:
         ledger.effects.interrupts.append((row.id, row.run, reason))
-    was_closed = row.closing is not None
     settling.close(ledger, row, "cancelled")
-    if was_closed and row.child_active and not row.cascade:
-        row.cascade = 1
-        ledger.changed(row)
+    if row.cascade and reason == "parent_failed":
+        row.cascade = Tell.FAILED
     if ledger.has_settled(row.id) is None:
         ledger.tell(events.CancelRequested, row)
 
@@ -75,11 +73,11 @@ def cascade(ledger: Ledger, parents: list[int]) -> list[int]:
         parent = ledger.row(work.pop())
         if parent is None or not parent.cascade:
             continue
-        reason: InterruptReason = "cancelled" if parent.closing in ("cancelled", "superseded") else "parent_failed"
+        reason: InterruptReason = "parent_failed" if parent.cascade == Tell.FAILED else "cancelled"
         ledger.flush()
         ids = ledger.writer.select_children_to_cancel(parent.id, ledger.cancels_left)
         if len(ids) < ledger.cancels_left:
-            parent.cascade = 0
+            parent.cascade = Tell.NOTHING
             ledger.changed(parent)
         else:
             work.insert(0, parent.id)

@@ -15,7 +15,7 @@ from millrace.actors.policy import ends
 from millrace.actors.policy.ends import Step
 from millrace.model import events
 from millrace.model.outcomes import RunKind, RunOutcome
-from millrace.model.rows import Hold, NewTask, Phase, PlainEnd, Row
+from millrace.model.rows import Hold, NewTask, Phase, PlainEnd, Row, Tell
 from millrace.model.statuses import FAILED_ENDS, TaskStatus
 
 _decode_rerun = msgspec.json.Decoder(NewTask).decode
@@ -236,7 +236,7 @@ def close(ledger: Ledger, row: Row, status: str) -> None:
         row.phase = Phase.CHILDREN
     stand(row)
     if row.child_active:
-        row.cascade = 1
+        row.cascade = Tell.CANCELLED if status in ends.WITHDRAWN else Tell.FAILED
         ledger.effects.cascades.append(row.id)
         ledger.effects.closed.append(row.id)
     ledger.changed(row)
@@ -356,7 +356,7 @@ def _fail_by_children(ledger: Ledger, parent: Row) -> None:
         parent.phase = Phase.CHILDREN
         stand(parent)
     if parent.child_active:
-        parent.cascade = 1
+        parent.cascade = Tell.FAILED
         ledger.effects.cascades.append(parent.id)
     ledger.effects.closed.append(parent.id)
 

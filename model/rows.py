@@ -29,6 +29,16 @@ class Hold(IntEnum):
     """Its withdrawal is recorded: the next task of the key waits until it has wound down."""
 
 
+class Tell(IntEnum):
+    """Whether a closed parent's active children have still to be told of its end, and why it ends."""
+
+    NOTHING = 0
+    CANCELLED = 1
+    """It, or something above it, was cancelled or superseded."""
+    FAILED = 2
+    """It, or something above it, failed."""
+
+
 class Row(msgspec.Struct, array_like=True):
     """The mutable part of a queue row, as a transaction holds it. SQLite's 0 and 1 stand for False and True."""
 

@@ -58,7 +58,7 @@ CREATE TABLE task (
     first_failure TEXT,
     -- the end that is decided, while body, children or hook still wind down
     closing TEXT CONSTRAINT closing_is_an_end CHECK (closing IN ('failed', 'dead_letter', 'cancelled', 'superseded')),
-    -- active children have still to be told of the end
+    -- active children have still to be told of the end: 1 that it was cancelled, 2 that a parent failed
     cascade INTEGER NOT NULL DEFAULT 0,
     error TEXT,
     traceback TEXT,
@@ -92,7 +92,7 @@ CREATE INDEX task_child ON task (parent_id) WHERE parent_id IS NOT NULL AND clos
 CREATE INDEX task_closing_child ON task (parent_id, closing) WHERE parent_id IS NOT NULL AND closing IS NOT NULL;
 CREATE INDEX task_executing ON task (id) WHERE executing = 1;
 CREATE INDEX task_hook ON task (id) WHERE phase = 4;
-CREATE INDEX task_cascade ON task (id) WHERE cascade = 1;
+CREATE INDEX task_cascade ON task (id) WHERE cascade > 0;
 CREATE INDEX task_parked ON task (id) WHERE status = 'parked';
 CREATE INDEX task_flow ON task (key) WHERE is_flow = 1;
 CREATE INDEX task_retry_of ON task (retry_of) WHERE retry_of IS NOT NULL;

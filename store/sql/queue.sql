@@ -169,10 +169,10 @@ WITH RECURSIVE line (id, parent_id) AS (
 SELECT json_group_array(id) FROM line;
 
 -- name: select_cascades
-SELECT json_group_array(id) FROM task INDEXED BY task_cascade WHERE cascade = 1;
+SELECT json_group_array(id) FROM task INDEXED BY task_cascade WHERE cascade > 0;
 
 -- name: has_cascades
-SELECT EXISTS (SELECT 1 FROM task INDEXED BY task_cascade WHERE cascade = 1);
+SELECT EXISTS (SELECT 1 FROM task INDEXED BY task_cascade WHERE cascade > 0);
 
 -- name: select_executing
 SELECT json_group_array(id) FROM task INDEXED BY task_executing WHERE executing = 1;

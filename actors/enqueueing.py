@@ -180,16 +180,16 @@ def _find_respawned(
                 parent = parents[tasks[place].parent_id]
                 if parent is not None and child_id not in forgotten:
                     forgotten.add(child_id)  # once, though one batch may name its key twice
-                    _forget_failure(ledger, parent)
+                    _forget_failure(ledger, parent, child_id)
                 continue
             found[place] = Stored(SubmitKind.DUPLICATE, child_id)
     return found
 
 
-def _forget_failure(ledger: Ledger, parent: Row) -> None:
+def _forget_failure(ledger: Ledger, parent: Row, child_id: int) -> None:
     parent.child_failed = max(0, parent.child_failed - 1)
     parent.child_total -= 1
-    if not parent.child_failed:
+    if parent.first_failure is not None and parent.first_failure.startswith(f"child {child_id} "):
         parent.first_failure = None
     ledger.changed(parent)
 

@@ -278,7 +278,7 @@ def advance(ledger: Ledger, rows: Iterable[Row]) -> None:
                 ledger.changed(row)
                 ledger.effects.hooks.append(row.id)
             case Step.FAIL:
-                row.error = ends.failure_of_children(row)
+                row.error = ends.failure_of_children(row, _first_failure(ledger, row))
                 row.closing = TaskStatus.FAILED.value
                 work.append(row)
             case Step.SETTLE:
@@ -333,11 +333,24 @@ def count_child(ledger: Ledger, parent: Row, child: Row, status: str) -> None:
     )
     if TaskStatus(status) in FAILED_ENDS:
         parent.child_failed += 1
-        if parent.first_failure is None:
-            line = (child.error or status).partition("\n")[0][:_ERROR_LINE]
-            parent.first_failure = f"child {child.id} ({child.name}, {child.label!r}) ended {status}: {line}"
+        if parent.child_failed == 1:
+            parent.first_failure = _describe_failure(child.id, child.name, child.label, status, child.error)
         if parent.closing is None and ends.fails_now(parent):
             _fail_by_children(ledger, parent)
+
+
+def _describe_failure(child_id: int, name: str, label: str, status: str, error: str | None) -> str:
+    line = (error or status).partition("\n")[0][:_ERROR_LINE]
+    return f"child {child_id} ({name}, {label!r}) ended {status}: {line}"
+
+
+def _first_failure(ledger: Ledger, parent: Row) -> str:
+    """What the parent's error quotes: looked for where the one that was noted counts no more."""
+    if parent.first_failure is None:
+        ledger.flush()
+        found = ledger.writer.first_failure(parent.id, parent.round)
+        parent.first_failure = "a child failed" if found is None else _describe_failure(*found)
+    return parent.first_failure
 
 
 def _child_moved(ledger: Ledger, parent: Row) -> None:
@@ -347,7 +360,8 @@ def _child_moved(ledger: Ledger, parent: Row) -> None:
 
 def _fail_by_children(ledger: Ledger, parent: Row) -> None:
     """The verdict: the parent is closed, its run is asked to stop, its other children are cancelled; it settles with the last."""
-    parent.error, parent.traceback = ends.failure_of_children(parent), None
+    parent.error = ends.failure_of_children(parent, _first_failure(ledger, parent))
+    parent.traceback = None
     parent.closing = TaskStatus.FAILED.value
     parent.delayed = 0
     if parent.executing:

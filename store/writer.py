@@ -33,6 +33,7 @@ _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_ready = msgspec.json.Decoder(list[tuple[int, int, int, int]]).decode
 _decode_pairs = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_holders = msgspec.json.Decoder(tuple[int | None, list[tuple[int, int, int]]]).decode
+_decode_failure = msgspec.json.Decoder(tuple[int, str, str, str, str | None]).decode
 _decode_found = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
 _decode_named = msgspec.json.Decoder(list[tuple[int, str]]).decode
 _decode_old = msgspec.json.Decoder(list[OldRow]).decode
@@ -312,6 +313,11 @@ class Writer:
     def select_children_to_cancel(self, parent: int, limit: int) -> list[int]:
         """Active children that have not been told yet."""
         return _decode_ids(self._value("select_children_to_cancel", parent=parent, limit=limit))
+
+    def first_failure(self, parent: int, parent_round: int) -> tuple[int, str, str, str, str | None] | None:
+        """The first failed child of a round that counts: id, name, label, status, error."""
+        text = self._value("select_first_failure", parent=parent, round=parent_round)
+        return None if text is None else _decode_failure(text)
 
     def closed_ancestor(self, task_id: int) -> str | None:
         """The status of the nearest of the task and its ancestors whose end is decided."""

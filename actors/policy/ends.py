@@ -113,9 +113,8 @@ def fails_in_the_end(row: Row) -> bool:
     return row.child_failed > row.max_failures
 
 
-def failure_of_children(row: Row) -> str:
-    """The error of a parent that failed because of its children."""
-    first = row.first_failure or "a child failed"
+def failure_of_children(row: Row, first: str) -> str:
+    """The error of a parent that failed because of its children; ``first`` tells of the first of them."""
     return first if row.child_failed < 2 else f"{first} ({row.child_failed} of {row.child_total} children failed)"
 
 

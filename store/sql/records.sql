@@ -88,6 +88,13 @@ WHERE parent_id = :parent AND parent_round = :round AND status IN ('failed', 'de
     AND NOT EXISTS (SELECT 1 FROM respawned_child AS r WHERE r.seq = history.seq)
 GROUP BY line ORDER BY n DESC, line LIMIT 20;
 
+-- name: select_first_failure
+-- The first of a round's failed children that counts.
+SELECT json_array(id, name, label, status, error) FROM history INDEXED BY history_child
+WHERE parent_id = :parent AND parent_round = :round AND status IN ('failed', 'dead_letter', 'expired', 'dependency_failed')
+    AND NOT EXISTS (SELECT 1 FROM respawned_child AS r WHERE r.seq = history.seq)
+ORDER BY seq LIMIT 1;
+
 -- name: select_dead_letters
 SELECT id FROM history AS h INDEXED BY history_dead_letter
 WHERE status = 'dead_letter'

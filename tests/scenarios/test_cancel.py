@@ -93,8 +93,8 @@ def test_what_nothing_runs_of_settles_in_the_call(stage: Stage, domain: Domain, 
 
     @domain.task()
     def finalized(ctx: Context) -> None:
+        ctx.wait_cancelled(0.02)  # bodies that take a while: nothing is claimed ahead of the free slots
         ctx.spawn_child(blocker)
-        ctx.submit(blocker)
 
     @finalized.finalize
     def finalizer(ctx: Context, memo: None) -> None:
@@ -526,7 +526,7 @@ def test_a_cancel_reaches_every_active_descendant(stage: Stage, domain: Domain) 
         order = [event.task_id for event in heard_until(heard, lambda event: getattr(event, "task_id", 0) == top.id)]
     assert sorted(set(ends(scheduler, low.id))) == [TaskStatus.CANCELLED, TaskStatus.COMPLETED]
     assert ends(scheduler, low.id).count(TaskStatus.COMPLETED) == 1
-    assert told == ["parent_failed"] * 2 or told == ["cancelled"] * 2
+    assert told == ["cancelled"] * 2
     assert order[-1] == top.id
     assert order.index(low.id) > max(
         order.index(child.id) for child in scheduler.children(low.id) if child.status is TaskStatus.CANCELLED

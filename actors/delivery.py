@@ -15,6 +15,7 @@ from millrace.actors.effects import Effects
 from millrace.actors.hub import Hub
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Reply, Tells
+from millrace.actors.progress import Board
 from millrace.actors.supervisor import ChildrenLeft, ChildrenReady, OfferAgain, OffersFound, TellChildren
 from millrace.actors.supervisors import Supervisors
 from millrace.executors.pool import Executors
@@ -29,12 +30,14 @@ class Delivery:
     Args:
         dispatcher, clock: their mailboxes.
         hub: the subscribers.
+        board: the progress of what is under way.
     """
 
-    def __init__(self, *, dispatcher: Tells[Any], clock: Tells[Any], hub: Hub) -> None:
+    def __init__(self, *, dispatcher: Tells[Any], clock: Tells[Any], hub: Hub, board: Board) -> None:
         self._dispatcher = dispatcher
         self._clock = clock
         self._hub = hub
+        self.board = board
         self._supervisors: Supervisors | None = None
         self._executors: Executors | None = None
         self._watchers: dict[int, list[Reply[SettledRow]]] = {}
@@ -59,7 +62,8 @@ class Delivery:
     # After a commit
 
     def deliver(self, effects: Effects) -> None:
-        """Tell everybody, callers first."""
+        """Tell everybody, callers first; whoever is answered finds the progress as of this commit."""
+        self.board.committed(effects)
         for answer in effects.answers:
             answer()
         if effects.events:

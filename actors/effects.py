@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 
 from millrace.model.errors import InterruptReason
 from millrace.model.events import Event
-from millrace.model.rows import Claim, Ready
+from millrace.model.rows import Claim, ParentCount, Ready
 from millrace.store.writer import SettledRow
+
+
+Report = tuple[float | None, str | None]
+"""How far a task is: fraction and message, where known."""
 
 
 @dataclass(slots=True)
@@ -37,8 +41,12 @@ class Effects:
     """Tasks whose cancel hook is due."""
     continues: list[int] = field(default_factory=list[int])
     """Tasks whose finalizer starts in the slot of the body that has just ended."""
-    moved_parents: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
-    """Parents with settled children: (settled, total) of the present round."""
+    moved_parents: dict[int, ParentCount] = field(default_factory=dict[int, ParentCount])
+    """Parents whose children were counted anew."""
+    ended_runs: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """(task, run) that are over; kept only where some run has reported progress."""
+    reports: dict[int, Report] = field(default_factory=dict[int, Report])
+    """What events of progress said last."""
     next_due_ms: int | None = None
     """A delayed task was stored: the earliest time that one of them is due."""
     events: list[Event] = field(default_factory=list[Event])

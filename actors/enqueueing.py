@@ -271,8 +271,7 @@ def _count_new_child(ledger: Ledger, parent: Row) -> None:
     if parent.phase == Phase.FINALIZER and not parent.executing and parent.phase_runs == 0:
         # The finalizer has not started: it waits for this child too.
         parent.phase, parent.status = Phase.CHILDREN, TaskStatus.WAITING.value
-    ledger.changed(parent)
-    ledger.effects.moved_parents[parent.id] = (parent.child_total - parent.child_active, parent.child_total)
+    ledger.children_counted(parent)
 
 
 def _insert_row(

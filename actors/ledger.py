@@ -5,16 +5,16 @@ effects that follow from it, and ``flush`` brings the store to what memory says,
 rows are touched. Dropped without ``flush``, nothing has happened.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from millrace.actors.effects import Effects
+from millrace.actors.effects import Effects, Report
 from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
 from millrace.model.priority import Priority
-from millrace.model.rows import NewTask, Ready, Row
+from millrace.model.rows import NewTask, ParentCount, Ready, Row
 from millrace.store.writer import Writer
 
 MAX_ROWS: Final = 1000
@@ -30,6 +30,7 @@ class Ledger:
         now_ms: the wall clock's time of this transaction, for records.
         steady_ms: the same by the clock that nobody sets, for delays: equal unless the wall clock was set meanwhile.
         is_heard: whether anybody subscribes to events; without, none are made.
+        unsaid: what subscribers have still to hear of a task's progress.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Ledger:
         steady_ms: int,
         *,
         is_heard: bool,
+        unsaid: Callable[[Row], Report | None] | None = None,
     ) -> None:
         self.writer = writer
         self.catalog = catalog
         self.now_ms = now_ms
         self.steady_ms = steady_ms
         self.is_heard = is_heard
+        self._unsaid = unsaid
         self._were_cascades_open: bool | None = None
         self.effects = Effects()
         self.cancels_left = MAX_ROWS
@@ -82,6 +85,13 @@ class Ledger:
     def changed(self, row: Row) -> None:
         """The row is to be written back."""
         self._dirty[row.id] = row
+
+    def children_counted(self, row: Row) -> None:
+        """The row's children were counted anew."""
+        self._dirty[row.id] = row
+        self.effects.moved_parents[row.id] = ParentCount(
+            row.id, row.parent_id, row.child_total - row.child_active, row.child_total
+        )
 
     def new_id(self) -> int:
         """The next id. Ids ascend in commit order: they are taken inside the transaction."""
@@ -125,7 +135,7 @@ class Ledger:
             None if is_well else row.traceback,
             row.duration_s,
             row.superseded_by,
-            row.progress,
+            1.0 if row.child_total else row.progress,
             row.retries,
             row.run_at_ms,
             row.started_at_ms,
@@ -216,6 +226,27 @@ class Ledger:
                     **fields,
                 )
             )
+
+    def tell_progress(self, row: Row, report: Report | None = None) -> None:
+        """An event of a task's progress: the one given, else what has not been told of it yet."""
+        if not self.is_heard:
+            return
+        if report is None:
+            report = None if self._unsaid is None else self._unsaid(row)
+        if report is None or report == self.effects.reports.get(row.id):
+            return
+        self.effects.reports[row.id] = report
+        fraction, message = report
+        self.tell(
+            events.Progress,
+            row,
+            fraction=0.0 if fraction is None else fraction,
+            message=message,
+            bytes_done=None,
+            bytes_total=None,
+            bytes_per_second=None,
+            eta=None,
+        )
 
     def tell_new(
         self, kind: type[events.TaskEvent], task_id: int, task: NewTask, parent_id: int | None, priority: int

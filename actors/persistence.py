@@ -27,6 +27,7 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.policy.admission import PIPELINE_S
 from millrace.actors.policy.patience import Patience
+from millrace.actors.progress import write_sample
 from millrace.actors.pruning import Pruner
 from millrace.actors.requests import (
     AskAncestors,
@@ -50,12 +51,12 @@ from millrace.actors.requests import (
     Refill,
     Repeat,
     Request,
+    SampleProgress,
     Submit,
     Unwatch,
     UpdateFlow,
     Watch,
     WithdrawLost,
-    WriteProgress,
 )
 from millrace.actors.times import Times
 from millrace.model.catalog import Catalog
@@ -90,6 +91,7 @@ _KEPT = (
     Reconcile,
     WithdrawLost,
     OfferAgain,
+    SampleProgress,
     Watch,
     Unwatch,
     AskAncestors,
@@ -282,6 +284,7 @@ class Persistence(Actor):
                     self._times.wall_ms(),
                     self._times.steady_ms(),
                     is_heard=self._delivery.is_heard,
+                    unsaid=self._delivery.board.unsaid,
                 )
                 decide(ledger)
                 ledger.flush()
@@ -378,6 +381,8 @@ class Persistence(Actor):
 
     def _end_runs(self, ledger: Ledger, outcomes: Sequence[RunOutcome]) -> None:
         late = settling.apply_outcomes(ledger, outcomes)
+        if self._delivery.board.has_reports:
+            ledger.effects.ended_runs += [(outcome.task_id, outcome.run) for outcome in outcomes]
         for outcome in late:
             ledger.effects.count("late_outcomes", outcome.name)
         for outcome in outcomes:
@@ -471,8 +476,8 @@ class Persistence(Actor):
                 self._promote(ledger)
             case Prune(retention, reply):
                 ledger.effects.answers.append(lambda: self._pruner.ask(retention, reply))
-            case WriteProgress(entries):
-                ledger.writer.write_progress(entries)
+            case SampleProgress():
+                write_sample(ledger, self._delivery.board)
             case Reconcile():
                 self._reconcile(ledger)
             case WithdrawLost(runs):
@@ -519,6 +524,7 @@ class Persistence(Actor):
             ledger.effects.messages.append(lambda: self.mailbox.tell(WithdrawLost(tuple(lost))))
         ledger.effects.interrupts += self._delivery.unasked_runs(ledger)
         self._delivery.settle_watched(ledger)
+        self._begin_progress(ledger)
         self._offer_again(ledger, 0)
 
     def _offer_again(self, ledger: Ledger, after: int) -> None:
@@ -550,11 +556,17 @@ class Persistence(Actor):
 
     # Recovery
 
+    def _begin_progress(self, ledger: Ledger) -> None:
+        ledger.flush()
+        parents = ledger.writer.select_parents()
+        ledger.effects.answers.append(lambda: self._delivery.board.begin(parents))
+
     def _recover(self, ledger: Ledger, max_crashes: int, reply: Reply[None]) -> None:
         """One step: the first takes up the runs; further ones, a transaction each, park and unpark a page of tasks."""
         ledger.writer.add_meta("epoch", 1)
         recovering.recover_runs(ledger, max_crashes=max_crashes)
         recovering.resume_cascades(ledger)
+        self._begin_progress(ledger)
         ledger.effects.answers.append(lambda: self._go_on_recovering(reply))
 
     def _go_on_recovering(self, reply: Reply[None]) -> None:

@@ -185,10 +185,8 @@ class PromoteDue:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteProgress:
-    """(task, run, fraction) of runs under way."""
-
-    entries: tuple[tuple[int, int, float], ...]
+class SampleProgress:
+    """A tick: write and tell the progress that has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +236,7 @@ Work: TypeAlias = (
     | FindOffers
     | Cascade
     | PromoteDue
-    | WriteProgress
+    | SampleProgress
     | Prune
     | Reconcile
     | WithdrawLost

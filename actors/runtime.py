@@ -21,7 +21,7 @@ from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.persistence import Persistence
 from millrace.actors.progress import Board
 from millrace.actors.pruning import Pruner
-from millrace.actors.requests import Flush, PutBack, Reconcile, Recover, Request, Submit
+from millrace.actors.requests import Flush, PutBack, Reconcile, Recover, Request, SampleProgress, Submit
 from millrace.actors.supervisor import ChildReturned, ChildrenLeft, Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.times import SystemTimes, Times
@@ -62,6 +62,7 @@ class Settings:
     is_power_safe: bool
     restarts: Restarts
     max_crashes: int
+    progress_interval_s: float | None = 0.5
     retention: Retention = Retention()  # noqa: RUF009 - frozen
 
 
@@ -120,7 +121,10 @@ class Runtime:
             bodies, self.persistence.tell, on_begin=self._on_begin, on_thread_end=self._on_thread_end
         )
         self._bodies = bodies
-        self.delivery = Delivery(dispatcher=self.dispatcher, clock=self.clock, hub=self.hub)
+        self.progress = Board(
+            self.times, settings.progress_interval_s, is_heard=lambda: self.hub.is_heard, arm=self._arm_sample
+        )
+        self.delivery = Delivery(dispatcher=self.dispatcher, clock=self.clock, hub=self.hub, board=self.progress)
         self._guardian: Guardian | None = None
         self.supervisors: Supervisors | None = None
 
@@ -483,6 +487,7 @@ class Runtime:
         if self.supervisors is not None:
             self.supervisors.stop()
         self.delivery.disconnect()
+        self.progress.end()
         if self._readers is not None:
             # Before the writer: the last connection that closes copies the log into the file and removes it.
             self._readers.close()
@@ -548,6 +553,7 @@ class Runtime:
 
     def _on_restarted(self, name: str, error: BaseException) -> None:
         self.delivery.count("actor_restarts", name)
+        self.progress.rearm()
         self.hub.publish(
             [events.ActorRestarted(at=ms_to_datetime(self.times.wall_ms()), actor=name, error=repr(error))]
         )

@@ -81,7 +81,9 @@ def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
     row.executing = 0
     row.crashes = 0
     row.duration_s = outcome.duration_s
-    row.progress = outcome.progress
+    if not row.child_total:
+        row.progress = outcome.progress
+        ledger.tell_progress(row)
     ledger.changed(row)
     match decision:
         case ends.Succeeded():
@@ -139,6 +141,8 @@ def _finalize_in_slot(ledger: Ledger, row: Row) -> None:
     row.phase, row.status, row.executing = Phase.FINALIZER, TaskStatus.RUNNING.value, 1
     row.run += 1
     row.phase_runs, row.retries, row.started_at_ms = 1, 0, ledger.now_ms
+    if not row.child_total:
+        row.progress = None
     ledger.changed(row)
     ledger.effects.continues.append(row.id)
 
@@ -354,8 +358,7 @@ def _first_failure(ledger: Ledger, parent: Row) -> str:
 
 
 def _child_moved(ledger: Ledger, parent: Row) -> None:
-    ledger.changed(parent)
-    ledger.effects.moved_parents[parent.id] = (parent.child_total - parent.child_active, parent.child_total)
+    ledger.children_counted(parent)
 
 
 def _fail_by_children(ledger: Ledger, parent: Row) -> None:
@@ -390,6 +393,7 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     row.retries = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0
     row.closing = row.first_failure = row.memo = row.error = row.traceback = row.progress = None
     row.run_at_ms, row.delayed = new.run_at_ms, int(new.run_at_ms is not None and new.run_at_ms > ledger.steady_ms)
+    ledger.children_counted(row)
     ledger.begin_round((row.id, new.label, new.payload, new.fail_fast, new.max_failures, new.child_concurrency))
     ledger.changed(row)
     if row.delayed and row.run_at_ms is not None:
@@ -418,6 +422,7 @@ def _release_key(ledger: Ledger, row: Row) -> None:
 def _tell_end(ledger: Ledger, row: Row, status: str) -> None:
     if not ledger.is_heard:
         return
+    ledger.tell_progress(row)
     match status:
         case "completed":
             memo = None if row.memo is None else msgspec.json.decode(row.memo)

@@ -88,11 +88,19 @@ class Context:
     # Progress
 
     def progress(self, fraction: float, message: str | None = None) -> None:
-        """Report how far this run is: 0.0 to 1.0 (cut to it; NaN is ignored). Costs under a microsecond."""
+        """Report how far this run is: 0.0 to 1.0 (cut to it; NaN is ignored). Costs under a microsecond.
+
+        Raises:
+            TaskInterrupted: this run was given up. RuntimeError: it is over.
+        """
+        self._check_alive()
+        run = self._run
         if not isnan(fraction):
-            self._run.fraction = 0.0 if fraction < 0.0 else min(fraction, 1.0)
+            run.fraction = 0.0 if fraction < 0.0 else min(float(fraction), 1.0)
         if message is not None:
-            self._run.message = message
+            run.message = message
+        if not run.is_fresh:
+            self._core.runtime.progress.note(run)
 
     def track(self, items: Iterable[T], total: int | None = None, message: str | None = None) -> Iterator[T]:
         """Iterate with progress and a point to stop at each step.

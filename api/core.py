@@ -284,7 +284,7 @@ class Core:
 
     def children(self, parent: TaskId) -> Iterator[TaskRecord]:
         """The children of a task, streamed."""
-        return records.read_children(self.runtime.readers(), parent)
+        return map(self.runtime.with_progress, records.read_children(self.runtime.readers(), parent))
 
     def child_results(
         self, parent: int, parent_round: int, status: TaskStatus | None

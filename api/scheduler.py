@@ -47,6 +47,7 @@ class Scheduler:
         max_concurrency: bodies and finalizers that run at once, at least 1.
         retry: how failed runs are repeated where neither submission, task nor domain says.
         retention: how much of the history is kept; by default the newest 10,000 rows, and as many dead letters.
+        progress_interval: seconds between two Progress events of a task at least; None: no such events.
         cancel_timeout: seconds that a body has to end after a cancel, and a cancel hook to run, before it is given up.
         durability: "power" syncs before it acknowledges; "process" at least once a second.
         max_payload: bytes that an encoded payload, memo or flow's state may have.
@@ -66,6 +67,7 @@ class Scheduler:
         max_concurrency: int = 4,
         retry: Retry | None = None,
         retention: Retention | None = None,
+        progress_interval: Seconds | None = 0.5,
         cancel_timeout: Seconds = 30.0,
         durability: Literal["power", "process"] = "power",
         max_payload: int = 1 << 20,
@@ -82,6 +84,7 @@ class Scheduler:
             is_power_safe=durability == "power",
             restarts=restarts if restarts is not None else Restarts(),
             max_crashes=_at_least("max_crashes", max_crashes, 1),
+            progress_interval_s=None if progress_interval is None else to_seconds(progress_interval, "progress_interval"),
             retention=_check_retention(retention if retention is not None else Retention()),
         )
         if retry is not None and not isinstance(retry, Retry):
@@ -240,7 +243,8 @@ class Scheduler:
 
     def find(self, task: Task[..., Any] | str, key: str) -> TaskRecord | None:
         """The active root task with that key, else the newest active child, else the newest settled one, else None."""
-        return records.find_record(self._runtime.readers(), self._core.name_of(task), key)
+        record = records.find_record(self._runtime.readers(), self._core.name_of(task), key)
+        return None if record is None else self._runtime.with_progress(record)
 
     def tasks(
         self,
@@ -253,7 +257,7 @@ class Scheduler:
         before: TaskId | None = None,
     ) -> list[TaskRecord]:
         """Active and settled tasks by every filter given, newest first; page with ``before=last.id``."""
-        return records.read_tasks(
+        found = records.read_tasks(
             self._runtime.readers(),
             statuses=_statuses(status),
             name=None if task is None else self._core.name_of(task),
@@ -262,6 +266,7 @@ class Scheduler:
             limit=_at_least("limit", limit, 1),
             before=before,
         )
+        return [self._runtime.with_progress(record) for record in found]
 
     def count(
         self,

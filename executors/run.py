@@ -33,6 +33,7 @@ class Run:
         "claim",
         "fraction",
         "has_ended",
+        "is_fresh",
         "is_abandoned",
         "message",
         "waits",
@@ -48,6 +49,8 @@ class Run:
         """Given up: its outcome is recorded, though its thread still runs."""
         self.fraction: float | None = None
         self.message: str | None = None
+        self.is_fresh = False
+        """The fields of progress have been written since they were last looked at."""
         self.waits = 0
         """Waits for other tasks under way: the run has lent its slot."""
         self._wake: threading.Event | None = None

@@ -165,6 +165,15 @@ class Ready(NamedTuple):
     crashes: int
 
 
+class ParentCount(msgspec.Struct, array_like=True, frozen=True):
+    """How many children of its present round a task has, and how many of them have settled."""
+
+    id: int
+    parent_id: int | None
+    settled: int
+    total: int
+
+
 class OldRow(msgspec.Struct, array_like=True, frozen=True):
     """A row of the history as its pruning sees it."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import apsw
 import msgspec
 
-from millrace.model.rows import Claim, OldRow, PlainEnd, Ready, RetryFields, Row
+from millrace.model.rows import Claim, OldRow, ParentCount, PlainEnd, Ready, RetryFields, Row
 from millrace.store.connection import wait_when_busy
 from millrace.store.statements import SQL
 
@@ -37,6 +37,7 @@ _decode_failure = msgspec.json.Decoder(tuple[int, str, str, str, str | None]).de
 _decode_found = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
 _decode_named = msgspec.json.Decoder(list[tuple[int, str]]).decode
 _decode_old = msgspec.json.Decoder(list[OldRow]).decode
+_decode_parents = msgspec.json.Decoder(list[ParentCount]).decode
 _decode_measure = msgspec.json.Decoder(tuple[int, int | None]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 
@@ -212,9 +213,9 @@ class Writer:
         """Change the stored priority of a queued task."""
         self._run("raise_priority", id=task_id, priority=priority)
 
-    def write_progress(self, entries: Sequence[tuple[int, int, float]]) -> None:
-        """Store (id, run, fraction) of runs that are still going."""
-        self._run("write_progress", progress=_json(entries))
+    def select_parents(self) -> list[ParentCount]:
+        """Active tasks with children in their round."""
+        return _decode_parents(self._value("select_parents"))
 
     # Starting
 

@@ -90,6 +90,7 @@ CREATE INDEX task_delayed ON task (run_at_ms) WHERE delayed = 1;
 -- Two of them, so that a start, which changes no end, touches neither.
 CREATE INDEX task_child ON task (parent_id) WHERE parent_id IS NOT NULL AND closing IS NULL;
 CREATE INDEX task_closing_child ON task (parent_id, closing) WHERE parent_id IS NOT NULL AND closing IS NOT NULL;
+CREATE INDEX task_parent ON task (id) WHERE child_total > 0;
 CREATE INDEX task_executing ON task (id) WHERE executing = 1;
 CREATE INDEX task_hook ON task (id) WHERE phase = 4;
 CREATE INDEX task_cascade ON task (id) WHERE cascade > 0;

@@ -61,7 +61,8 @@ WHERE CASE :what
 -- name: claim_tasks
 -- The start of a run, committed before its body begins. A task that is no longer ready is left alone: it lost the race.
 UPDATE task SET
-    status = 'running', executing = 1, run = run + 1, phase_runs = phase_runs + 1, started_at_ms = :now
+    status = 'running', executing = 1, run = run + 1, phase_runs = phase_runs + 1, started_at_ms = :now,
+    progress = CASE WHEN child_total THEN progress END
 WHERE id IN (SELECT value FROM json_each(:ids))
     AND status = 'pending' AND delayed = 0 AND held = 0;
 
@@ -212,9 +213,10 @@ SELECT json_group_array(id) FROM (
 SELECT json_group_array(json_array(id, name)) FROM (
     SELECT id, name FROM task INDEXED BY task_parked WHERE status = 'parked' AND id > :after ORDER BY id LIMIT :limit);
 
--- name: write_progress
-UPDATE task SET progress = e.value ->> 2
-FROM json_each(:progress) AS e WHERE task.id = e.value ->> 0 AND task.run = e.value ->> 1 AND task.executing = 1;
+-- name: select_parents
+-- Active tasks with children in their round, and how many of those have settled.
+SELECT json_group_array(json_array(id, parent_id, child_total - child_active, child_total))
+FROM task INDEXED BY task_parent WHERE child_total > 0;
 
 -- name: raise_priority
 UPDATE task SET priority = :priority WHERE id = :id;

@@ -36,9 +36,10 @@ RETRY_ABANDON_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class TasksReady:
-    """These can start."""
+    """These can start; with ``is_offer`` they are their supervisors' offers, which no page of the queue has."""
 
     tasks: tuple[Ready, ...]
+    is_offer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +297,8 @@ class Dispatcher(Actor):
 
     def _handle(self, message: Message) -> None:
         match message:
-            case TasksReady(tasks):
-                self._state.window.offer(tasks)
+            case TasksReady(tasks, is_offer):
+                self._state.window.offer(tasks, is_kept=is_offer)
             case RunsEnded(runs):
                 self._on_runs_ended(runs)
             case PageLoaded(tasks, after, limit):
@@ -366,7 +367,7 @@ class Dispatcher(Actor):
         waiting = [task for task_id, task in state.held_back.items() if task_id not in state.abandoned]
         for task in waiting:
             del state.held_back[task.id]
-        state.window.offer(waiting)
+        state.window.offer(waiting, is_kept=True)
 
     # Filling
 
@@ -550,4 +551,4 @@ class Dispatcher(Actor):
     def _offer_held_back(self, task_id: int) -> None:
         task = self._state.held_back.pop(task_id, None)
         if task is not None:
-            self._state.window.offer((task,))
+            self._state.window.offer((task,), is_kept=True)

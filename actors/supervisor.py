@@ -195,7 +195,7 @@ class Supervisor(Actor):
                 state.has_backlog = True
                 self._make_room_for(task)
         if offered:
-            self._dispatcher.tell(TasksReady(tuple(offered)))
+            self._dispatcher.tell(TasksReady(tuple(offered), is_offer=True))
 
     def _make_room_for(self, task: Ready) -> None:
         """A more urgent child than one that is offered: take that offer back, if it has not started."""
@@ -241,4 +241,4 @@ class Supervisor(Actor):
         for task in offered:
             state.out[task.id] = task
         if offered:
-            self._dispatcher.tell(TasksReady(tuple(offered)))
+            self._dispatcher.tell(TasksReady(tuple(offered), is_offer=True))

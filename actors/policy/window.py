@@ -2,6 +2,9 @@
 
 Everything ready in the store that comes before the horizon is in the window; what comes after may be. So the first of
 the window is the first of the whole queue, however little of it is here.
+
+Some tasks come in no page: children that their supervisor offers. They are kept here also beyond the horizon, and come into
+the window when the horizon gets there; there are as many as bounded parents let run.
 """
 
 import heapq
@@ -27,6 +30,9 @@ class Window:
         self._capacity = capacity
         self._heap: list[Place] = []
         self._members: dict[int, Ready] = {}
+        self._kept: set[int] = set()
+        """Members, and tasks beyond the horizon, that no page has."""
+        self._beyond: dict[int, Ready] = {}
         self._horizon: Place = START
         """The window has everything up to here."""
 
@@ -48,12 +54,16 @@ class Window:
         """Whether it is time to ask for the next page."""
         return not self.is_complete and len(self._members) * 4 < self._capacity
 
-    def offer(self, tasks: Iterable[Ready]) -> None:
-        """Tasks have become ready, or changed their place. Those beyond the horizon stay in the store."""
+    def offer(self, tasks: Iterable[Ready], *, is_kept: bool = False) -> None:
+        """Tasks have become ready, or changed their place. Those beyond the horizon stay in the store, but with ``is_kept``."""
         for task in tasks:
             place = (task.priority, task.phase, task.id)
+            if is_kept:
+                self._kept.add(task.id)
             if place <= self._horizon:
                 self._add(task, place)
+            elif is_kept:
+                self._beyond[task.id] = task
         if len(self._members) > 2 * self._capacity:
             self._trim()
 
@@ -66,6 +76,8 @@ class Window:
         elif page:
             last = page[-1]
             self._horizon = max(self._horizon, (last.priority, last.phase, last.id))
+        beyond, self._beyond = self._beyond, {}
+        self.offer(beyond.values(), is_kept=True)
 
     def pop(self) -> Ready | None:
         """Take out the first; None where the window is empty."""
@@ -74,6 +86,7 @@ class Window:
             task = self._members.get(place[2])
             if task is not None and (task.priority, task.phase, task.id) == place:
                 del self._members[task.id]
+                self._kept.discard(task.id)
                 return task
         return None
 
@@ -89,7 +102,8 @@ class Window:
 
     def discard(self, task_id: int) -> bool:
         """Take out a task by its id; False where it is not here."""
-        return self._members.pop(task_id, None) is not None
+        self._kept.discard(task_id)
+        return (self._members.pop(task_id, None) or self._beyond.pop(task_id, None)) is not None
 
     def _add(self, task: Ready, place: Place) -> None:
         if self._members.get(task.id) != task:
@@ -97,9 +111,10 @@ class Window:
             heapq.heappush(self._heap, place)
 
     def _trim(self) -> None:
-        """Forget the less urgent half: the store has it."""
+        """Forget the less urgent half: the store has it, but for what no page has."""
         places = sorted((task.priority, task.phase, task.id) for task in self._members.values())
-        kept = places[: self._capacity]
-        self._members = {place[2]: self._members[place[2]] for place in kept}
-        self._heap = kept
-        self._horizon = kept[-1]
+        first, rest = places[: self._capacity], places[self._capacity :]
+        self._beyond |= {place[2]: self._members[place[2]] for place in rest if place[2] in self._kept}
+        self._members = {place[2]: self._members[place[2]] for place in first}
+        self._heap = first
+        self._horizon = first[-1]

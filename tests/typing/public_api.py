@@ -8,7 +8,6 @@ from typing import assert_type
 from millrace import (
     CancelResult,
     ChildResult,
-    Client,
     Context,
     Domain,
     Event,
@@ -17,7 +16,6 @@ from millrace import (
     Priority,
     Retry,
     Scheduler,
-    Snapshot,
     Submission,
     Task,
     TaskHandle,
@@ -41,7 +39,6 @@ def thumbnail(ctx: Context, path: str, size: Size) -> int:
     """A body: the payload's types and the memo's carry through to the caller."""
     for _part in ctx.track(range(3)):
         ctx.check_cancelled()
-    assert_type(ctx.state(Size), Size)
     return size.width * size.height
 
 
@@ -87,7 +84,6 @@ def submit(scheduler: Scheduler) -> None:
     assert_type(outcome.wait().status, TaskStatus)
     assert_type(scheduler.find(thumbnail, "key"), TaskRecord | None)
     assert_type(scheduler.cancel(outcome.id), CancelResult)
-    assert_type(scheduler.snapshot(), Snapshot)
 
 
 def drive(scheduler: Scheduler) -> None:
@@ -102,12 +98,6 @@ def listen(scheduler: Scheduler) -> None:
     with scheduler.subscribe(task=thumbnail) as events:
         for event in events:
             assert_type(event, Event)
-
-
-def from_outside(path: str) -> None:
-    """A client submits with the same types."""
-    with Client(path, domains=[media]) as client:
-        assert_type(client.submit(thumbnail, "a.jpg", Size(1, 1)), Outcome[int])
 
 
 def refused(scheduler: Scheduler) -> None:

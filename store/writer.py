@@ -295,7 +295,10 @@ class Writer:
     def find_spawned(
         self, scopes: Sequence[KeyScope], *, spawner: int, round_run: int, run: int
     ) -> dict[int, list[tuple[int, str]]]:
-        """What earlier runs of the spawner's round spawned: place in ``scopes`` to (id, status) of each."""
+        """What earlier runs of the spawner's round spawned: place in ``scopes`` to (id, status) of each.
+
+        A key under which this run has spawned itself is left out: within one run a key can be used again on purpose.
+        """
         found: dict[int, list[tuple[int, str]]] = {}
         for start in range(0, len(scopes), CHUNK):
             text = self._value(
@@ -307,7 +310,7 @@ class Writer:
             )
             for place, task_id, status in _decode_found(text):
                 found.setdefault(start + place, []).append((task_id, status))
-        return found
+        return {place: children for place, children in found.items() if all(status != "anew" for _, status in children)}
 
     # Trees and ends
 

@@ -126,8 +126,8 @@ SELECT json_group_array(id) FROM (
     WHERE t.held = 1);
 
 -- name: find_spawned
--- What an earlier run of the spawner, in its present round, spawned under these keys, active or settled.
-SELECT json_group_array(json_array(place, id, status)) FROM (
+-- What the spawner, in its present round, spawned under these keys, active or settled; 'anew' where this run did.
+SELECT json_group_array(json_array(place, id, CASE WHEN spawner_run = :run THEN 'anew' ELSE status END)) FROM (
     SELECT e.key AS place, t.id, t.status, t.spawner_id, t.spawner_run
     FROM json_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
         ON t.name = e.value ->> 0 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
@@ -142,7 +142,7 @@ SELECT json_group_array(json_array(place, id, status)) FROM (
     FROM json_each(:keys) AS e CROSS JOIN history AS h INDEXED BY history_key
         ON h.key = e.value ->> 3 AND h.name = e.value ->> 0
         AND h.parent_id = e.value ->> 1 AND h.parent_round = e.value ->> 2)
-WHERE spawner_id = :spawner AND spawner_run > :round_run AND spawner_run < :run;
+WHERE spawner_id = :spawner AND spawner_run > :round_run AND spawner_run <= :run;
 
 -- name: select_children_to_cancel
 -- Active children whose end is not a cancel yet: those whose end is open, and those that fail.

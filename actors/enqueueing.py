@@ -31,6 +31,15 @@ class Stored(msgspec.Struct, frozen=True):
     replaced: int | None = None
 
 
+class RunOver(MillraceError):
+    """A run spawned that is over, or was given up: its submission came too late. Callers hear of it in other words."""
+
+    def __init__(self, task_id: int, run: int) -> None:
+        super().__init__(f"run {run} of task {task_id} is over: nothing that it spawns is stored any more")
+        self.task_id = task_id
+        self.run = run
+
+
 def open_parent(ledger: Ledger, parent_id: int | None) -> Row | None:
     """The parent of a submission, checked: None for a root task.
 
@@ -75,9 +84,10 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask], *, is_batch: bool) -> list
     """Store submissions, all or none. The results are in the order of the submissions.
 
     Raises:
-        TaskNotFound, ParentClosed: of any of them; then nothing of any is stored.
+        TaskNotFound, ParentClosed, RunOver: of any of them; then nothing of any is stored.
     """
     ledger.load(task.parent_id for task in tasks if task.parent_id is not None)
+    _check_spawners(ledger, tasks)
     parents = {parent_id: open_parent(ledger, parent_id) for parent_id in {task.parent_id for task in tasks}}
     scopes = [_scope(task, parents[task.parent_id]) for task in tasks]
     last_of = {scope: place for place, scope in enumerate(scopes) if tasks[place].policy != DuplicatePolicy.ALLOW}
@@ -130,6 +140,17 @@ def _check_not_replaced(ledger: Ledger, parents: Iterable[int | None], replaced:
     for parent_id in parents:
         if parent_id is not None and not replaced.isdisjoint(ledger.writer.ancestors(parent_id)):
             raise ParentClosed(parent_id, TaskStatus.CANCELLING)
+
+
+def _check_spawners(ledger: Ledger, tasks: Sequence[NewTask]) -> None:
+    """The fence, for spawns: a spawner is active until it settles, so its parent never ends before its last child is here."""
+    runs = {(task.spawner_id, task.spawner_run) for task in tasks}
+    ledger.load(spawner_id for spawner_id, _ in runs if spawner_id is not None)
+    for spawner_id, run in runs:
+        if spawner_id is not None and run is not None:
+            row = ledger.row(spawner_id)
+            if row is None or not row.executing or row.run != run:
+                raise RunOver(spawner_id, run)
 
 
 def _scope(task: NewTask, parent: Row | None) -> KeyScope:

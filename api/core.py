@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from millrace.actors.enqueueing import RunOver
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import AskAncestors, Cancel, Repeat, Submit, Unwatch, Watch
 from millrace.actors.runtime import Runtime, Settings
@@ -182,7 +183,10 @@ class Core:
         if not batch:
             return []
         reply: Reply[list[Stored]] = Reply()
-        stored = self.runtime.ask(Submit(tuple(new), is_batch=True, reply=reply), reply)
+        try:
+            stored = self.runtime.ask(Submit(tuple(new), is_batch=True, reply=reply), reply)
+        except RunOver as over:
+            raise self._late(over) from over
         return [self.outcome(one, submission.task.definition) for one, submission in zip(stored, batch, strict=True)]
 
     def spawn(self, place: Place, submissions: Sequence[Submission[Any]], *, is_batch: bool) -> list[Outcome[Any]]:
@@ -197,10 +201,20 @@ class Core:
             new.append(self.prepare(submission, place))
         reply: Reply[list[Stored]] = Reply()
         self.runtime.spawn(place.parent_id, Submit(tuple(new), is_batch=is_batch, reply=reply))
-        stored = self.runtime.await_reply(reply)
+        try:
+            stored = self.runtime.await_reply(reply)
+        except RunOver as over:
+            raise self._late(over) from over
         return [
             self.outcome(one, submission.task.definition) for one, submission in zip(stored, submissions, strict=True)
         ]
+
+    def _late(self, over: RunOver) -> BaseException:
+        """What a body is told that spawns after its run was given up, or has ended."""
+        for run in self.runtime.executors.abandoned():
+            if (run.claim.id, run.claim.run) == (over.task_id, over.run):
+                return self.interruption(run, run.asked or "shutdown")
+        return RuntimeError(f"{over}; use the scheduler's own methods from other threads")
 
     def outcome(self, stored: Stored, definition: Definition | None) -> Outcome[Any]:
         """The outcome of a stored submission."""

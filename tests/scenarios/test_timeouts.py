@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Any
 
+import dying
 import pytest
 from staging import WAIT_S, Stage, heard_until, kinds
 
@@ -267,8 +268,7 @@ def test_a_retry_waits_for_the_thread_of_the_run_before(stage: Stage, domain: Do
     scheduler = stage.started(domain, cancel_timeout=0.05)
     stuck = scheduler.submit(deaf.options(timeout=0.2))
     gate.await_arrivals()
-    while scheduler.task(stuck.id).status is not TaskStatus.PENDING:
-        time.sleep(0.01)
+    dying.reached(scheduler, stuck.id, lambda record: record.status is TaskStatus.PENDING)
     gate.open()
     assert stuck.result(WAIT_S) == 2
     assert most == [1, 1]

@@ -242,7 +242,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_interruption(error: BaseException, run: Run) -> bool:
-    return isinstance(error, TaskInterrupted) and getattr(error, "run", None) is run
+    """Whether the error is this run's: one that its body made by hand is, one that carries another run's mark is not."""
+    return isinstance(error, TaskInterrupted) and getattr(error, "run", run) is run
 
 
 def _describe(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from millrace.actors.actor import Actor, Loop, Watcher
 from millrace.actors.clock import Arm
 from millrace.actors.mailbox import Mailbox, Reply, Tells
 from millrace.actors.policy.admission import Lookahead
-from millrace.actors.policy.window import Window
+from millrace.actors.policy.window import START, Place, Window
 from millrace.actors.requests import ClaimHooks, ClaimTasks, FindHooks, GiveUpRetry, PutBack, Refill, Request
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
@@ -204,6 +204,8 @@ class State:
     is_page_asked: bool = False
     claimed: set[int] = field(default_factory=set[int])
     """Tasks with a start on its way or under way."""
+    last_claimed: Place = START
+    """No claim comes after this in the order of starts."""
     ended_count: int = 0
     lookahead: Lookahead = field(default_factory=Lookahead)
     is_watching_lead: bool = False
@@ -378,8 +380,8 @@ class Dispatcher(Actor):
             return
         lead = state.lookahead.ahead(state.slots)
         room = state.slots + lead - len(state.claimed)
-        if room > 0 and len(state.window):
-            picked = self._pick(room)
+        if len(state.window):
+            picked = self._pick(room) if room > 0 else self._overtake()
             if picked:
                 state.claimed.update(picked)
                 self._persistence.tell(ClaimTasks(tuple(picked), is_ahead=lead >= 4 * state.slots))
@@ -389,6 +391,21 @@ class Dispatcher(Actor):
             state.is_page_asked = True
             self._persistence.tell(Refill(state.window.horizon, PAGE))
         self._fill_hooks()
+
+    def _overtake(self) -> list[int]:
+        """All room is taken, that for starts ahead too: what is more urgent than those that have not begun takes their room."""
+        state = self._state
+        picked: list[int] = []
+        while len(state.claimed) + len(picked) > state.slots:
+            first = state.window.peek()
+            if first is None or (first.priority, first.phase, first.id) >= state.last_claimed:
+                break
+            claim = self._executors.withdraw_after((first.priority, first.phase, first.id))
+            if claim is None:
+                break
+            self._put_back([claim])
+            picked += self._pick(1)
+        return picked
 
     def _pick(self, room: int) -> list[int]:
         state = self._state
@@ -408,6 +425,7 @@ class Dispatcher(Actor):
                     continue
                 state.suspects.add(task.id)
             picked.append(task.id)
+            state.last_claimed = max(state.last_claimed, (task.priority, task.phase, task.id))
         return picked
 
     def _watch_lead(self) -> None:

@@ -122,6 +122,11 @@ class Executors:
         """Take back all that has not begun."""
         return [run.claim for run in self._threads.withdraw() + self._hooks.withdraw()]
 
+    def withdraw_after(self, place: tuple[int, int, int]) -> Claim | None:
+        """Take back the last that has not begun, where it comes after this place in the order of starts."""
+        run = self._threads.withdraw_after(place)
+        return None if run is None else run.claim
+
     def withdraw_one(self, task_id: int, run_number: int) -> bool:
         """Take one back; False where it has begun, or is not here."""
         return self._threads.withdraw_one(task_id, run_number)

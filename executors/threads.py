@@ -121,6 +121,17 @@ class ThreadExecutor:
                     return True
         return False
 
+    def withdraw_after(self, place: tuple[int, int, int]) -> Run | None:
+        """Take back the last of the runs that have not begun, where it comes after this place in the order of starts."""
+        with self._lock:
+            last = max(self._waiting, default=None)
+            if last is None or last[0] <= place:
+                return None
+            self._waiting.remove(last)
+            heapq.heapify(self._waiting)
+            del self._runs[last[2].claim.id]
+            return last[2]
+
     def lend(self, run: Run) -> None:
         """The run waits for another task: a stand-in takes its slot. Called by the run's own threads."""
         with self._lock:

@@ -371,11 +371,11 @@ class Persistence(Actor):
             self._unsynced_since = self._times.monotonic()
 
     def _sync(self) -> None:
-        """Sync all commits so far: a commit of its own, as only a commit that writes is synced."""
+        """Sync all commits so far: a commit of its own, that changes something, as SQLite neither writes nor syncs else."""
         store = self._opened()
         with store.transaction(is_synced=True):
-            store.writer.add_meta("epoch", 0)
-        self._unsynced_since = None
+            store.writer.add_meta("syncs", 1)
+        self._note_commit(has_written=store.has_written, is_synced=True)
 
     # Requests
 

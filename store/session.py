@@ -48,7 +48,7 @@ class Session:
         self._checkpoint_at = 0.0
         self._is_log_torn = False
         self.has_written = False
-        """Whether the last transaction changed anything."""
+        """Whether the last transaction has written to the log: one that leaves all values as they are does not."""
         self._open()
 
     def _open(self) -> None:
@@ -70,6 +70,7 @@ class Session:
     def _on_log_grown(self, connection: apsw.Connection, name: str, pages: int) -> int:
         del connection, name
         self._log_pages = pages
+        self.has_written = True
         return apsw.SQLITE_OK
 
     def commit(self) -> None:
@@ -96,16 +97,15 @@ class Session:
             StoreError: for what SQLite raises, here or in the block. Only after a CommitUnknown may it be committed.
         """
         with self.translated():
+            self.has_written = False
             self.writer.set_sync(is_synced)
             self.writer.begin()
-            before = self.writer.connection.total_changes()
             try:
                 yield
                 self.commit()
             except BaseException:
                 self._roll_back()
                 raise
-            self.has_written = self.writer.connection.total_changes() != before
 
     def _roll_back(self) -> None:
         """SQLite has mostly done it by itself; the error that led here is the one to be told."""

@@ -7,7 +7,7 @@ CREATE TABLE meta (
     v INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO meta (k, v) VALUES ('epoch', 0), ('pruned', 0);
+INSERT INTO meta (k, v) VALUES ('epoch', 0), ('pruned', 0), ('syncs', 0);
 
 -- The queue: one row for each active task and flow.
 CREATE TABLE task (

@@ -13,7 +13,7 @@ from millrace.actors import cancelling, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import duplicates
 from millrace.model import events
-from millrace.model.errors import ParentClosed, TaskNotFound
+from millrace.model.errors import MillraceError, ParentClosed, TaskNotFound
 from millrace.model.rows import NewTask, Phase, Ready, Row
 from millrace.model.statuses import FAILED_ENDS, DuplicatePolicy, SubmitKind, TaskStatus
 from millrace.store.writer import KeyScope

@@ -2,7 +2,9 @@
 
 A task with children in its round is at (settled + the sum of its active children's fractions) / all of them; any other is
 where its run has reported. A change climbs as a difference, so a parent costs the same for five children as for a hundred
-thousand. Shares are whole numbers of a 2^-50th: sums of them have no rounding error that could add up, or show as a fall.
+thousand. Shares are whole numbers, so that sums of them have no rounding error that could add up, or show as a fall.
+A task whose run reports less than before, or begins anew, shows that itself; its share in its parent stays where it was, so
+that what is above falls only when children are added.
 
 Memory: a node for each active task that has reported or has children in its round; none for those that only wait.
 """
@@ -11,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-ONE: Final = 1 << 50
-"""The whole of a task."""
+ONE: Final = 1 << 60
+"""The whole of a task; every float from a hundredth on is a whole number of its parts."""
 
 
 @dataclass(slots=True)
@@ -28,11 +30,9 @@ class _Node:
     live: int = 0
     """Sum of the shares of its active children."""
     at: int = 0
-    """Where it stands: its share in its parent."""
+    """Its share in its parent."""
     shown: float | None = None
-    """The same as its readers see it."""
-    at_total: int = 0
-    """The children there were when it was shown: it falls only when there are more, or others."""
+    """Where its readers see it; None where nothing is known of the present run."""
 
 
 class Rollup:
@@ -64,8 +64,6 @@ class Rollup:
                 return
             node = self._nodes[task_id] = _Node(parent_id)
         node.settled, node.total = settled, total
-        if not total:
-            node.at_total = 0  # a new round: it may have as many children as the last one, and begins anew all the same
         self._stale[task_id] = None
 
     def drop(self, task_id: int) -> bool:
@@ -102,7 +100,7 @@ class Rollup:
                     break
                 before, shown = node.at, node.shown
                 _compute(node)
-                if node.shown is None:
+                if node.shown is None and not node.at:
                     del self._nodes[place]
                 if node.at == before and node.shown == shown:
                     break
@@ -115,13 +113,11 @@ class Rollup:
 
 
 def _compute(node: _Node) -> None:
-    if not node.total:
-        node.at, node.at_total = node.own or 0, 0
-        node.shown = None if node.own is None else node.own / ONE
-        return
-    sum_of_all = node.settled * ONE + max(0, node.live)
-    at = min(ONE, sum_of_all // node.total)
-    if node.total != node.at_total or at > node.at:
+    if node.total:
+        sum_of_all = node.settled * ONE + max(0, node.live)
+        node.at = min(ONE, sum_of_all // node.total)
         # Divided once, so that 2 of 3 is 2 / 3 and not a rounding of its share.
-        node.at, node.shown = at, min(1.0, sum_of_all / (node.total * ONE))
-    node.at_total = node.total
+        node.shown = min(1.0, sum_of_all / (node.total * ONE))
+    else:
+        node.at = max(node.at, node.own or 0)
+        node.shown = None if node.own is None else node.own / ONE

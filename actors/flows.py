@@ -10,7 +10,7 @@ from millrace.actors.ledger import Ledger
 from millrace.model import events
 from millrace.model.errors import InternalError, ParentClosed, RevisionConflict, TaskNotFound
 from millrace.model.records import CancelResult
-from millrace.model.rows import NewTask, Phase, Row
+from millrace.model.rows import Hold, NewTask, Phase, Row
 from millrace.model.statuses import DuplicatePolicy, TaskStatus
 
 PREFIX: Final = "flow::"
@@ -34,7 +34,12 @@ def open_flow(ledger: Ledger, new: NewFlow) -> int:
         if found:
             return found[0]
     flow_id = ledger.new_id()
-    key = new.key if new.key is not None else str(flow_id)
+    key, hold = new.key, Hold.HOLDS
+    if key is None:
+        key = str(flow_id)
+        ledger.flush()
+        if ledger.writer.find_holders([(new.name, 0, 0, key)]).holders:
+            hold = Hold.NEVER  # somebody was given this very key: they keep it
     ledger.insert(
         (
             flow_id,
@@ -49,7 +54,7 @@ def open_flow(ledger: Ledger, new: NewFlow) -> int:
             0,
             None,
             None,
-            1,
+            int(hold),
             0,
             0,
             0,

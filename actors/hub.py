@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from millrace.model.events import Event
+from millrace.store.fork import ForkGuard
 
 
 class Feed:
@@ -21,6 +22,7 @@ class Feed:
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
+        self._guard = ForkGuard()
         self.missed = 0
 
     def put(self, events: Sequence[Event]) -> int:
@@ -40,7 +42,8 @@ class Feed:
         return dropped
 
     def get(self, timeout_s: float | None) -> Event | None:
-        """The oldest; None on time-out, or where the feed is closed and read out."""
+        """The oldest; None on time-out, or where the feed is closed and read out. ForkedProcess in a forked child."""
+        self._guard.check()
         with self._changed:
             self._changed.wait_for(lambda: self._events or self._is_closed, timeout_s)
             return self._events.popleft() if self._events else None
@@ -62,6 +65,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._guard = ForkGuard()
         self._feeds: tuple[Feed, ...] = ()
         self.dropped = 0
         """Events that slow readers lost."""
@@ -72,12 +76,14 @@ class Hub:
         return bool(self._feeds)
 
     def add(self, feed: Feed) -> None:
-        """From now on the feed hears of every commit."""
+        """From now on the feed hears of every commit. ForkedProcess in a forked child."""
+        self._guard.check()
         with self._lock:
             self._feeds = (*self._feeds, feed)
 
     def remove(self, feed: Feed) -> None:
-        """The feed hears of nothing more."""
+        """The feed hears of nothing more. ForkedProcess in a forked child."""
+        self._guard.check()
         with self._lock:
             self._feeds = tuple(other for other in self._feeds if other is not feed)
         feed.close()

@@ -289,6 +289,7 @@ class Runtime:
 
     def set_slots(self, slots: int) -> None:
         """Change it, at once."""
+        self.guard.check()
         self._slots = slots
         # Told in every state: a start that is under way has read the former number already.
         self.dispatcher.tell(SetSlots(slots))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from millrace.actors import cancelling, controls, recovering, settling
-from millrace.actors.actor import Actor, Loop, Watcher
+from millrace.actors.actor import Actor, Loop, Watcher, crash_of
 from millrace.actors.clock import NextDue
 from millrace.actors.delivery import Delivery
 from millrace.actors.dispatcher import HooksDue, PageLoaded, RunsEnded
@@ -61,7 +61,7 @@ from millrace.actors.requests import (
 from millrace.actors.times import Times
 from millrace.model.catalog import Catalog
 from millrace.model.errors import CommitUnknown, InternalError, MillraceError, SchedulerStopped, StoreCorrupt, StoreError, StoreMoved
-from millrace.model.outcomes import RunOutcome
+from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.store.session import Session
 from millrace.store.writer import SettledRow
 
@@ -192,9 +192,7 @@ class Persistence(Actor):
         """Answer who waits, but for those whose request the successor takes up."""
         reply = getattr(message, "reply", None)
         if isinstance(reply, Reply) and not isinstance(message, _KEPT):
-            bug = InternalError(f"the persistence actor failed: {error!r}; please report it")
-            bug.__cause__ = error
-            reply.fail(bug)
+            reply.fail(crash_of(self.mailbox.name, error))
 
     def wake_in(self) -> float | None:
         """Until something has to be tried again or synced."""
@@ -627,6 +625,9 @@ class Persistence(Actor):
         for request in requests:
             log.error("request failed: %r", request, exc_info=error)
             self.fail_message(request, error)
+            if isinstance(request, RunOutcome) and request.kind is not RunKind.UNRUNNABLE:
+                # Its task must not stand RUNNING for ever: what cannot be recorded as it was is recorded as a failure.
+                self._carry_out([_unrecordable(request, error)])
 
     def _refuse(self, requests: Sequence[Request], error: StoreError) -> None:
         """An error of its own for each: a raised one carries its traceback, and one in doubt the key to look for."""
@@ -644,6 +645,20 @@ class Persistence(Actor):
             raise InternalError("the persistence actor has no store; please report it")
         self._store.make_ready()
         return self._store
+
+
+def _unrecordable(outcome: RunOutcome, error: Exception) -> RunOutcome:
+    """What stands in for an outcome that could not be recorded: the task is parked, and tried again at the next start."""
+    return RunOutcome(
+        outcome.task_id,
+        outcome.run,
+        outcome.phase,
+        outcome.name,
+        RunKind.UNRUNNABLE,
+        error=f"InternalError: the end of its run could not be recorded: {error!r}; please report it",
+        duration_s=outcome.duration_s,
+        abandoned=outcome.abandoned,
+    )
 
 
 def _has_caller(request: Request) -> bool:

@@ -116,63 +116,69 @@ def test_a_report_costs_the_same_for_few_and_for_many(count: int) -> None:
     assert rollup.fraction(1) == 1 / count
 
 
-class _Model:
-    """The same by the book: the mean of a task's children, computed from the leaves up each time."""
+class _Play:
+    """A tree that grows, reports and settles, and where its tasks are by the book: computed from the leaves each time."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: st.DataObject) -> None:
+        self.data = data
+        self.rollup = Rollup()
         self.parent: dict[int, int | None] = {1: None}
         self.children: dict[int, list[int]] = {1: []}
-        self.at: dict[int, Fraction] = {}
+        self.reported: dict[int, Fraction] = {}
         self.settled: set[int] = set()
 
+    @property
+    def active(self) -> list[int]:
+        """Tasks that have not settled."""
+        return sorted(set(self.parent) - self.settled)
+
     def fraction(self, task_id: int) -> Fraction:
+        """Where a task is in its parent."""
         if task_id in self.settled:
             return Fraction(1)
         below = self.children[task_id]
         if not below:
-            return self.at.get(task_id, Fraction(0))
+            return self.reported.get(task_id, Fraction(0))
         return sum((self.fraction(child) for child in below), Fraction(0)) / len(below)
+
+    def spawn(self, parent: int) -> None:
+        """One more child."""
+        child = len(self.parent) + 1
+        self.parent[child], self.children[child] = parent, []
+        self.children[parent].append(child)
+        self._count(parent)
+
+    def report(self, task_id: int) -> None:
+        """A run reports, also less than before."""
+        said = Fraction(self.data.draw(st.integers(0, 16)), 16)
+        self.reported[task_id] = max(self.reported.get(task_id, said), said)
+        self.rollup.report(task_id, self.parent[task_id], float(said))
+        self.rollup.climb()
+
+    def settle(self, task_id: int) -> None:
+        """The end of a task whose children have all settled."""
+        parent = self.parent[task_id]
+        if parent is None or not self.settled.issuperset(self.children[task_id]):
+            return
+        self.settled.add(task_id)
+        self.rollup.drop(task_id)
+        self._count(parent)
+
+    def _count(self, task_id: int) -> None:
+        below = self.children[task_id]
+        self.rollup.count(task_id, self.parent[task_id], len(self.settled.intersection(below)), len(below))
 
 
 @given(st.data())
 def test_a_tree_rolls_up_as_the_mean_computed_from_its_leaves(data: st.DataObject) -> None:
     """Whatever grows, reports and settles in whatever order, every parent is where a look at all its children says."""
-    model, rollup = _Model(), Rollup()
-
-    def tell_counts(task_id: int) -> None:
-        below = model.children[task_id]
-        done = sum(child in model.settled for child in below)
-        rollup.count(task_id, model.parent[task_id], settled=done, total=len(below))
-
-    def spawn(parent: int) -> None:
-        child = len(model.parent) + 1
-        model.parent[child] = parent
-        model.children[child] = []
-        model.children[parent].append(child)
-        tell_counts(parent)
-
-    def report(task_id: int) -> None:
-        said = Fraction(data.draw(st.integers(0, 16)), 16)
-        model.at[task_id] = max(model.at.get(task_id, Fraction(0)), said)
-        rollup.report(task_id, model.parent[task_id], float(said))
-        rollup.climb()
-
-    def settle(task_id: int) -> None:
-        if any(child not in model.settled for child in model.children[task_id]) or model.parent[task_id] is None:
-            return
-        model.settled.add(task_id)
-        rollup.drop(task_id)
-        parent = model.parent[task_id]
-        if parent is not None:
-            tell_counts(parent)
-
-    acts: list[Callable[[int], None]] = [spawn, spawn, report, settle]
+    play = _Play(data)
+    acts: list[Callable[[int], None]] = [play.spawn, play.spawn, play.report, play.settle]
     for _ in range(data.draw(st.integers(1, 40))):
-        active = sorted(set(model.parent) - model.settled)
-        data.draw(st.sampled_from(acts))(data.draw(st.sampled_from(active)))
+        data.draw(st.sampled_from(acts))(data.draw(st.sampled_from(play.active)))
         if data.draw(st.booleans()):
-            rollup.climb()
-    rollup.climb()
-    for task_id in set(model.parent) - model.settled:
-        if model.children[task_id]:
-            assert rollup.fraction(task_id) == pytest.approx(float(model.fraction(task_id)))
+            play.rollup.climb()
+    play.rollup.climb()
+    for task_id in play.active:
+        if play.children[task_id]:
+            assert play.rollup.fraction(task_id) == pytest.approx(float(play.fraction(task_id)))

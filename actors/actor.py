@@ -16,6 +16,7 @@ from pykka._ref import ActorRef
 from pykka.messages import _ActorStop
 
 from millrace.actors.mailbox import Mailbox, Reply
+from millrace.model.errors import InternalError
 
 log = logging.getLogger("millrace.actors")
 
@@ -45,6 +46,13 @@ class ThreadLoop:
 
 
 Watcher = Callable[["Actor", BaseException | None], None]
+
+
+def crash_of(name: str, error: BaseException) -> InternalError:
+    """What a caller is told whose request an actor died of, or died with: a new error for each, as it carries a traceback."""
+    crash = InternalError(f"the {name} actor failed: {error!r}; please report it")
+    crash.__cause__ = error
+    return crash
 
 
 class Actor(pykka.ThreadingActor):

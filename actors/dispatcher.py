@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
-from millrace.actors.actor import Actor, Loop, Watcher
+from millrace.actors.actor import Actor, Loop, Watcher, crash_of
 from millrace.actors.clock import Arm
 from millrace.actors.mailbox import Mailbox, Reply, Tells
 from millrace.actors.policy.admission import Lookahead
@@ -295,7 +295,7 @@ class Dispatcher(Actor):
     def fail_message(self, message: Message, error: BaseException) -> None:
         """Answer who waits."""
         if isinstance(message, SetDispatching) and message.reply is not None:
-            message.reply.fail(error)
+            message.reply.fail(crash_of(self.mailbox.name, error))
 
     def _handle(self, message: Message) -> None:
         match message:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from millrace.actors.actor import Actor, Loop
+from millrace.actors.actor import Actor, Loop, crash_of
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.policy.intensity import Intensity
 from millrace.actors.times import Times
@@ -119,7 +119,7 @@ class Guardian(Actor):
     def fail_message(self, message: Message, error: BaseException) -> None:
         """Answer who waits."""
         if isinstance(message, (StartAll, StopAll)):
-            message.reply.fail(error)
+            message.reply.fail(crash_of(self.mailbox.name, error))
 
     # Replacing
 

@@ -31,7 +31,7 @@ from millrace.executors.run import Run
 from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
-from millrace.model.errors import SchedulerFailed, SchedulerStopped, StoreError
+from millrace.model.errors import MillraceError, SchedulerFailed, SchedulerStopped, StoreError
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.priority import Priority
 from millrace.model.records import Restarts, TaskRecord
@@ -272,7 +272,7 @@ class Runtime:
             slots=self._slots,
             cancel_timeout_s=self._settings.cancel_timeout_s,
             max_crashes=self._settings.max_crashes,
-            is_dispatching=True,
+            is_dispatching=self._state is not Phases.STOPPING,
         )
 
     # Asking
@@ -463,7 +463,7 @@ class Runtime:
         """Wait for an actor's word; a stop goes on without it."""
         try:
             self._await(reply, timeout_s)
-        except (TimeoutError, SchedulerStopped, StoreError) as error:
+        except (TimeoutError, MillraceError) as error:
             log.warning("stopping: %r", error)
 
     def _give_up_runs(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
 
-from millrace.actors.actor import Actor, Loop, Watcher
+from millrace.actors.actor import Actor, Loop, Watcher, crash_of
 from millrace.actors.dispatcher import Recall, Recalled, TasksReady
 from millrace.actors.mailbox import Mailbox, Tells
 from millrace.actors.requests import Cascade, FindOffers, Request, Submit
@@ -161,7 +161,7 @@ class Supervisor(Actor):
     def fail_message(self, message: Message, error: BaseException) -> None:
         """Answer who waits."""
         if isinstance(message, Spawn):
-            message.submit.reply.fail(error)
+            message.submit.reply.fail(crash_of(self.mailbox.name, error))
 
     def wake_in(self) -> float | None:
         """It sleeps when nothing has come for a while."""

@@ -103,6 +103,8 @@ class Delivery:
             return
         for parent_id, ids in effects.slots_left.items():
             supervisors.tell(parent_id, ChildrenLeft(tuple(ids)))
+        for parent_id in effects.bounds_changed:
+            supervisors.tell(parent_id, OfferAgain())
         for parent_id, tasks in effects.offers.items():
             supervisors.tell(parent_id, ChildrenReady(tuple(tasks)))
         for parent_id in effects.cascades:

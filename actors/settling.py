@@ -388,6 +388,8 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     row.round_run = row.run
     row.label, row.priority = new.label, new.priority if new.priority is not None else row.priority
     row.max_retries, row.options, row.max_failures = new.max_retries, new.options, new.max_failures
+    if new.child_concurrency != row.child_concurrency:
+        ledger.effects.bounds_changed.append(row.id)
     row.fail_fast, row.child_concurrency = int(new.fail_fast), new.child_concurrency
     row.status, row.phase, row.phase_runs, row.executing = TaskStatus.PENDING.value, Phase.BODY, 0, 0
     row.retries = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0

@@ -66,7 +66,7 @@ class TellChildren:
 
 @dataclass(frozen=True, slots=True)
 class OfferAgain:
-    """The dispatcher is a new one, and knows of no offer."""
+    """What is known counts no more: the dispatcher is a new one, or the parent's new round has another bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,8 @@ class Supervisor(Actor):
     def _on_children_ready(self, tasks: Sequence[Ready]) -> None:
         state = self._state
         if state.limit is None:
-            return  # nothing is known yet: the store is asked for all of it
+            state.has_backlog = True  # nothing is known yet, or it had no bound before: the store is asked for all of it
+            return
         offered: list[Ready] = []
         for task in tasks:
             if task.id in state.out or len(state.out) < state.limit:

@@ -8,10 +8,13 @@ from typing import Any, Final
 from millrace.actors.actor import Actor, Loop
 from millrace.actors.mailbox import Mailbox, Tells
 from millrace.actors.requests import Request
-from millrace.actors.supervisor import Message, State, Supervisor
+from millrace.actors.supervisor import Message, Spawn, State, Supervisor
+from millrace.model.errors import SchedulerStopped
 
 MANY: Final = 32
 """From so many supervisors awake on, they sleep sooner: two thousand parents in a second keep a few dozen threads."""
+MOST: Final = 128
+"""Supervisors awake at most: further ones wait for one of them to fall asleep, which is soon, as none ever blocks."""
 SLEEP_AFTER_S: Final = 0.5
 SLEEP_SOON_AFTER_S: Final = 0.02
 
@@ -46,27 +49,23 @@ class Supervisors:
         self._on_death = on_death
         self._lock = threading.Lock()
         self._entries: dict[int, _Entry] = {}
+        self._drowsy: dict[int, None] = {}
+        """Parents with mail whose supervisors wait for their turn to wake, in order."""
         self._awake_count = 0
         self._is_stopped = False
 
     def tell(self, parent_id: int, message: Message) -> None:
         """Put a message into a supervisor's mailbox, waking it where it sleeps. From any thread."""
         with self._lock:
+            if self._is_stopped:
+                _refuse(message)
+                return
             entry = self._entries.get(parent_id)
             if entry is None:
                 entry = self._entries[parent_id] = _Entry(Mailbox(f"supervisor-{parent_id}"), State(), None)
             entry.mailbox.tell(message)
-            if entry.actor is None and not self._is_stopped:
+            if entry.actor is None:
                 self._wake(parent_id, entry)
-
-    def forget(self, parent_id: int) -> None:
-        """The parent has settled: nothing of it is kept."""
-        with self._lock:
-            entry = self._entries.pop(parent_id, None)
-            actor = None if entry is None else entry.actor
-            self._awake_count -= actor is not None
-        if actor is not None:
-            actor.stop()
 
     @property
     def awake(self) -> int:
@@ -79,14 +78,21 @@ class Supervisors:
         return len(self._entries) - self._awake_count
 
     def stop(self) -> None:
-        """End all; what is in their mailboxes stays."""
+        """End all. Who waits for the answer of one that was not awake hears that there will be none."""
         with self._lock:
             self._is_stopped = True
             actors = [entry.actor for entry in self._entries.values() if entry.actor is not None]
+            for parent_id in self._drowsy:
+                for envelope in self._entries[parent_id].mailbox.inbox.take(0.0, 1 << 30):
+                    _refuse(envelope.message)
+            self._drowsy.clear()
         for actor in actors:
             actor.stop()
 
     def _wake(self, parent_id: int, entry: _Entry) -> None:
+        if self._awake_count >= MOST:
+            self._drowsy[parent_id] = None
+            return
         actor = Supervisor(
             entry.mailbox,
             self._loop,
@@ -102,7 +108,16 @@ class Supervisors:
         self._awake_count += 1
         actor.launch()
 
+    def _wake_next(self) -> None:
+        """One has fallen asleep: another's turn has come."""
+        parent_id = next(iter(self._drowsy), None)
+        if parent_id is not None and not self._is_stopped:
+            del self._drowsy[parent_id]
+            self._wake(parent_id, self._entries[parent_id])
+
     def _sleep_after(self) -> float:
+        if self._drowsy:
+            return 0.0
         return SLEEP_AFTER_S if self._awake_count < MANY else SLEEP_SOON_AFTER_S
 
     def _may_sleep(self, actor: Supervisor) -> bool:
@@ -116,6 +131,7 @@ class Supervisors:
             self._awake_count -= 1
             if not entry.state.out and not entry.state.is_asking:
                 del self._entries[actor.parent_id]
+            self._wake_next()
             return True
 
     def _ended(self, actor: Actor, error: BaseException | None) -> None:
@@ -131,3 +147,9 @@ class Supervisors:
                 if not self._is_stopped:
                     self._wake(actor.parent_id, entry)
         self._on_death(actor, error)
+
+
+def _refuse(message: object) -> None:
+    """Nobody will handle it any more."""
+    if isinstance(message, Spawn):
+        message.submit.reply.fail(SchedulerStopped())

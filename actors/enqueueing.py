@@ -80,7 +80,7 @@ def closed_status(ledger: Ledger, parent: Row) -> str | None:
     return None
 
 
-def enqueue(ledger: Ledger, tasks: Sequence[NewTask], *, is_batch: bool) -> list[Stored]:
+def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
     """Store submissions, all or none. The results are in the order of the submissions.
 
     Raises:
@@ -116,7 +116,6 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask], *, is_batch: bool) -> list
             holder,
             is_held=at in winding and task.policy != DuplicatePolicy.ALLOW,
         )
-    inserted = 0
     final: list[Stored] = []
     for place, scope in enumerate(scopes):
         result = results[place]
@@ -125,12 +124,17 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask], *, is_batch: bool) -> list
             if decided is None:
                 raise AssertionError("the last entry of a key is always decided")
             result = Stored(SubmitKind.DUPLICATE, decided.id)
-        inserted += result.kind in (SubmitKind.INSERTED, SubmitKind.SUPERSEDED)
         ledger.effects.count("submissions", tasks[place].name, result.kind.value)
         final.append(result)
-    if is_batch and inserted and ledger.is_heard:
-        ledger.effects.events.append(events.BatchSubmitted(at=ledger.now(), inserted=inserted))
     return final
+
+
+def tell_batch(ledger: Ledger, stored: Sequence[Stored]) -> None:
+    """The event of a batch, where it stored anything new and anybody listens."""
+    if ledger.is_heard:
+        inserted = sum(one.kind in (SubmitKind.INSERTED, SubmitKind.SUPERSEDED) for one in stored)
+        if inserted:
+            ledger.effects.events.append(events.BatchSubmitted(at=ledger.now(), inserted=inserted))
 
 
 def _check_not_replaced(ledger: Ledger, parents: Iterable[int | None], replaced: set[int]) -> None:

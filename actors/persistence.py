@@ -22,7 +22,7 @@ from millrace.actors.clock import NextDue
 from millrace.actors.delivery import Delivery
 from millrace.actors.dispatcher import HooksDue, PageLoaded, RunsEnded
 from millrace.actors.effects import Effects
-from millrace.actors.enqueueing import enqueue
+from millrace.actors.enqueueing import Stored, enqueue, tell_batch
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.policy.admission import PIPELINE_S
@@ -144,6 +144,8 @@ class Persistence(Actor):
         self._retry_at: float | None = None
         self._unsynced_since: float | None = None
         self._fatal: StoreError | None = None
+        self._lost: Exception | None = None
+        """Why a request of another actor came to nothing. That actor waits for what comes of it: all begin anew, from the store."""
         self._patience: Patience[Request] = Patience(self._may_wait, _has_caller)
 
     def on_start(self) -> None:
@@ -172,6 +174,8 @@ class Persistence(Actor):
             self._refuse(requests, self._fatal)
             return
         self._carry_out(requests)
+        if self._lost is not None:
+            raise self._lost
         self._prune()
 
     def _carry_out(self, requests: Sequence[Request]) -> None:
@@ -399,7 +403,7 @@ class Persistence(Actor):
     def _submit(self, ledger: Ledger, submits: Sequence[Submit]) -> None:
         """Submits that do not meet on a key are stored together; the others one after the other."""
         left = list(submits)
-        while left:
+        while len(left) > 1:
             together: list[Submit] = []
             later: list[Submit] = []
             taken: set[tuple[str, int | None, str]] = set()
@@ -412,36 +416,35 @@ class Persistence(Actor):
                     later.append(request)
             self._submit_together(ledger, together)
             left = later
+        for request in left:
+            self._submit_one(ledger, request)
 
     def _submit_together(self, ledger: Ledger, submits: Sequence[Submit]) -> None:
-        singles = [request for request in submits if not request.is_batch]
-        if len(singles) > 1:
-            tasks = [task for request in singles for task in request.tasks]
-            try:
-                stored = enqueue(ledger, tasks, is_batch=False)
-            except MillraceError:
-                for request in singles:
-                    self._submit_one(ledger, request)
-            else:
-                at = 0
-                for request in singles:
-                    part = stored[at : at + len(request.tasks)]
-                    at += len(request.tasks)
-                    _answer(ledger.effects, request.reply, part)
-        else:
-            for request in singles:
+        """All in one go; where one of them is refused, nothing is stored yet, and each goes by itself."""
+        try:
+            stored = enqueue(ledger, [task for request in submits for task in request.tasks])
+        except MillraceError:
+            for request in submits:
                 self._submit_one(ledger, request)
+            return
+        at = 0
         for request in submits:
-            if request.is_batch:
-                self._submit_one(ledger, request)
+            self._stored(ledger, request, stored[at : at + len(request.tasks)])
+            at += len(request.tasks)
 
     def _submit_one(self, ledger: Ledger, request: Submit) -> None:
         try:
-            stored = enqueue(ledger, request.tasks, is_batch=request.is_batch)
+            stored = enqueue(ledger, request.tasks)
         except MillraceError as error:
             _refuse(ledger.effects, request.reply, error)
         else:
-            _answer(ledger.effects, request.reply, stored)
+            self._stored(ledger, request, stored)
+
+    @staticmethod
+    def _stored(ledger: Ledger, request: Submit, stored: list[Stored]) -> None:
+        if request.is_batch:
+            tell_batch(ledger, stored)
+        _answer(ledger.effects, request.reply, stored)
 
     def _control(self, ledger: Ledger, request: Request) -> None:
         match request:
@@ -624,8 +627,12 @@ class Persistence(Actor):
         self._delivery.count("internal_errors", type(error).__name__)
         for request in requests:
             log.error("request failed: %r", request, exc_info=error)
-            self.fail_message(request, error)
-            if isinstance(request, RunOutcome) and request.kind is not RunKind.UNRUNNABLE:
+            reply = getattr(request, "reply", None)
+            if isinstance(reply, Reply):
+                reply.fail(crash_of(self.mailbox.name, error))
+            elif not isinstance(request, RunOutcome):
+                self._lost = error
+            elif request.kind is not RunKind.UNRUNNABLE:
                 # Its task must not stand RUNNING for ever: what cannot be recorded as it was is recorded as a failure.
                 self._carry_out([_unrecordable(request, error)])
 

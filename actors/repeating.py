@@ -45,7 +45,7 @@ def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
         parent_id=old.parent_id if is_child else None,
         retry_of=old.id,
     )
-    stored = enqueue(ledger, [new], is_batch=False)[0]
+    stored = enqueue(ledger, [new])[0]
     return Stored(SubmitKind.DUPLICATE, stored.id) if stored.kind is SubmitKind.REJECTED else stored
 
 

@@ -60,7 +60,15 @@ from millrace.actors.requests import (
 )
 from millrace.actors.times import Times
 from millrace.model.catalog import Catalog
-from millrace.model.errors import CommitUnknown, InternalError, MillraceError, SchedulerStopped, StoreCorrupt, StoreError, StoreMoved
+from millrace.model.errors import (
+    CommitUnknown,
+    InternalError,
+    MillraceError,
+    SchedulerStopped,
+    StoreCorrupt,
+    StoreError,
+    StoreMoved,
+)
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.store.session import Session
 from millrace.store.writer import SettledRow

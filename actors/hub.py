@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from millrace.model.durations import LONGEST_WAIT_S
 from millrace.model.events import Event
 from millrace.store.fork import ForkGuard
 
@@ -45,7 +46,8 @@ class Feed:
         """The oldest; None on time-out, or where the feed is closed and read out. ForkedProcess in a forked child."""
         self._guard.check()
         with self._changed:
-            self._changed.wait_for(lambda: self._events or self._is_closed, timeout_s)
+            wait_s = None if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
+            self._changed.wait_for(lambda: self._events or self._is_closed, wait_s)
             return self._events.popleft() if self._events else None
 
     @property

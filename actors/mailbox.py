@@ -10,6 +10,8 @@ from typing import Generic, Protocol, TypeVar, cast
 
 from pykka._envelope import Envelope
 
+from millrace.model.durations import LONGEST_WAIT_S
+
 T = TypeVar("T")
 M_contra = TypeVar("M_contra", contravariant=True)
 
@@ -39,7 +41,7 @@ class Inbox:
     def take(self, timeout_s: float | None, limit: int) -> list[Envelope[object]]:
         """All that is there, up to ``limit``, waiting for the first for ``timeout_s`` (None: for ever)."""
         try:
-            batch = [self._queue.get(timeout=timeout_s)]
+            batch = [self._queue.get(timeout=None if timeout_s is None else min(timeout_s, LONGEST_WAIT_S))]
         except queue.Empty:
             return []
         for _ in range(min(self._queue.qsize(), limit - 1)):
@@ -110,7 +112,7 @@ class Reply(Generic[T]):
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the answer; False where it did not come in time. One thread waits."""
-        return self._gate.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+        return self._gate.acquire(timeout=-1 if timeout_s is None else min(max(0.0, timeout_s), LONGEST_WAIT_S))
 
     def result(self) -> T:
         """The answer, once it is there."""

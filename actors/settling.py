@@ -14,6 +14,7 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.policy import ends
 from millrace.actors.policy.ends import Step
 from millrace.model import events
+from millrace.model.durations import latest_due_ms
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Hold, NewTask, Phase, PlainEnd, Row, Tell
 from millrace.model.statuses import FAILED_ENDS, TaskStatus
@@ -156,7 +157,7 @@ def _retry(ledger: Ledger, row: Row, outcome: RunOutcome, delay_s: float) -> Non
         return
     row.retries += 1
     row.status = TaskStatus.PENDING.value
-    row.run_at_ms = ledger.steady_ms + max(0, round(delay_s * 1000))
+    row.run_at_ms = latest_due_ms(ledger.steady_ms, delay_s)
     row.delayed = int(row.run_at_ms > ledger.steady_ms)
     if row.delayed:
         ledger.delayed_until(row.run_at_ms)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from millrace.model.durations import LONGEST_WAIT_S
 from millrace.model.errors import InterruptReason
 from millrace.model.rows import Claim
 
@@ -93,7 +94,7 @@ class Run:
                 if self.asked is not None:
                     self._wake.set()
             wake = self._wake
-        return wake.wait(timeout_s)
+        return wake.wait(min(timeout_s, LONGEST_WAIT_S))
 
     @property
     def place(self) -> tuple[int, int, int]:

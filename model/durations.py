@@ -28,6 +28,10 @@ MAX_MS: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND
 """The last one; also the longest duration, about 8,000 years."""
 
 
+LONGEST_WAIT_S: Final = 1e9
+"""Some 30 years: the locks of the system refuse waits that are much longer, so that longer ones are cut to this."""
+
+
 def to_seconds(value: object, name: str, *, allow_zero: bool = True, allow_inf: bool = False) -> float:
     """A duration as float seconds.
 
@@ -116,6 +120,11 @@ def ms_to_datetime(ms: int) -> datetime:
     if not MIN_MS <= ms <= MAX_MS:
         raise ValueError(f"expected milliseconds in {MIN_MS}..{MAX_MS}, got {ms}")
     return EPOCH + timedelta(milliseconds=ms)
+
+
+def latest_due_ms(now_ms: int, seconds: float) -> int:
+    """The moment `seconds` after `now_ms`; where no datetime can hold it (infinity too), the last that one can."""
+    return MAX_MS if seconds * 1000 >= MAX_MS - now_ms else now_ms + seconds_to_ms(seconds)
 
 
 def due_ms(now_ms: int, seconds: float, name: str = "time") -> int:

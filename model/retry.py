@@ -12,6 +12,9 @@ from millrace.model.durations import Seconds, to_seconds
 
 Backoff: TypeAlias = Literal["constant", "linear", "exponential", "exponential_jitter"]
 
+MAX_RETRIES: Final = 1 << 53
+"""What every JSON reader takes for the integer that it is."""
+
 # The generator of processes that inject none. Random's methods are safe to call from several threads.
 _RANDOM: Final = Random()
 
@@ -22,7 +25,7 @@ class Retry:
     finalizer.
 
     Args:
-        max_retries: 0 or more; runs after the first.
+        max_retries: 0 to 2^53; runs after the first.
         initial: seconds (or a timedelta) before the first retry; kept as float seconds.
         maximum: no delay is longer; kept as float seconds.
         backoff: how the delay grows, see `delay`.
@@ -31,7 +34,7 @@ class Retry:
         give_up_on: of those, the ones that are not.
 
     Raises:
-        ValueError: `max_retries` below 0, `multiplier` below 1, a time that is NaN, below 0 or infinite, an unknown
+        ValueError: `max_retries` out of range, `multiplier` below 1, a time that is NaN, below 0 or infinite, an unknown
             `backoff`.
         TypeError: a value of another type.
     """
@@ -45,7 +48,7 @@ class Retry:
     give_up_on: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
-        _check_whole(self.max_retries, "max_retries", 0)
+        _check_whole(self.max_retries, "max_retries", 0, MAX_RETRIES)
         _check_multiplier(self.multiplier)
         if self.backoff not in get_args(Backoff):
             raise ValueError(f"backoff: expected one of {', '.join(get_args(Backoff))}, got {self.backoff!r}")
@@ -124,11 +127,13 @@ class Retry:
         return float(self.multiplier) ** (retry - 1)
 
 
-def _check_whole(value: object, name: str, least: int) -> None:
+def _check_whole(value: object, name: str, least: int, most: int | None = None) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
     if value < least:
         raise ValueError(f"{name}: expected {least} or more, got {value}")
+    if most is not None and value > most:
+        raise ValueError(f"{name}: expected at most {most}, got one of {value.bit_length()} bits; that many are as good as for ever")
 
 
 def _check_multiplier(value: object) -> None:

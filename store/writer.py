@@ -201,6 +201,8 @@ class Writer:
 
     def load_for_retry(self, task_id: int) -> RetryFields | None:
         """What a repetition by hand takes over from a settled task."""
+        if not -(1 << 63) <= task_id < 1 << 63:
+            return None  # SQLite has no such integer
         found: str | None = self._value("load_for_retry", id=task_id)
         return None if found is None else _decode_retry(found)
 

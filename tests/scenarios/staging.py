@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from millrace import Event, Outcome, Scheduler, Subscription, TaskRecord, TaskStatus
+from millrace.actors.dispatcher import SetDispatching
+from millrace.actors.mailbox import Reply
+from millrace.actors.requests import Flush
 from millrace.model.events import TaskEvent
 
 WAIT_S: Final = 20.0
@@ -142,3 +145,15 @@ def await_status(outcome: Outcome[Any], *wanted: TaskStatus) -> TaskRecord:
         if time.monotonic() > deadline:
             raise TimeoutError(f"expected task {outcome.id} to become {wanted}, it is {record.status}")
     return record
+
+
+def calm_down(scheduler: Scheduler) -> None:
+    """Return when what was on its way between the store and the dispatcher has arrived, and what follows from it too."""
+    for _ in range(2):
+        for _ in range(2):  # the first answer comes before the news of its own turn
+            turn: Reply[None] = Reply()
+            scheduler._runtime.persistence.tell(Flush(turn))
+            assert turn.wait(WAIT_S)
+        ping: Reply[None] = Reply()
+        scheduler._runtime.dispatcher.tell(SetDispatching(True, ping))
+        assert ping.wait(WAIT_S)

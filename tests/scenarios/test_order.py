@@ -5,9 +5,9 @@ import threading
 from typing import Any
 
 import pytest
-from staging import WAIT_S, Stage, await_status, settle
+from staging import WAIT_S, Stage, await_status, calm_down, settle
 
-from millrace import Context, Domain, Outcome, Priority, TaskStatus
+from millrace import Completed, Context, Domain, Outcome, Priority, TaskStatus
 
 
 class Tally:
@@ -96,6 +96,7 @@ def test_a_more_urgent_task_goes_before_what_waits(stage: Stage, domain: Domain)
 
     scheduler = stage.started(domain, max_concurrency=1)
     outcomes = [scheduler.submit(work.options(priority=priority), priority) for priority in (0, 200, 100, 150, 50)]
+    calm_down(scheduler)
     gate.open()
     settle(outcomes)
     assert started == [0, 50, 100, 150, 200]
@@ -130,6 +131,7 @@ def test_finalizers_go_before_bodies(stage: Stage, domain: Domain) -> None:
     gate.let_pass()
     gate.await_arrivals(2)
     await_status(outcome, TaskStatus.PENDING)
+    calm_down(scheduler)
     gate.open()
     settle([outcome, block, *others])
     assert started == ["finalizer", "body 0", "body 1", "body 2"]
@@ -338,3 +340,28 @@ def test_an_idle_scheduler_touches_no_row(stage: Stage, domain: Domain) -> None:
     finally:
         persistence.tell = tell  # type: ignore[method-assign]  # as it was
     assert turns == []
+
+
+def test_times_far_away_disturb_nobody(stage: Stage, domain: Domain) -> None:
+    """S-042, S-099, S-446: delays, time-outs and waits of thousands of years are taken as they come, and everything else goes on."""
+
+    @domain.task()
+    def work(ctx: Context, n: int) -> bool:
+        return ctx.wait_cancelled(0)
+
+    @domain.task()
+    def waits(ctx: Context) -> bool:
+        return ctx.wait_cancelled(2e11)
+
+    far = 2e11
+    scheduler = stage.started(domain)
+    late = scheduler.submit(work.options(run_after=far), 1)
+    assert scheduler.submit(work.options(timeout=far), 2).result(far) is False
+    with scheduler.subscribe(kinds=[Completed]) as heard:
+        scheduler.submit(work, 3)
+        assert isinstance(heard.get(far), Completed)
+    waiting = scheduler.submit(waits)
+    await_status(waiting, TaskStatus.RUNNING)
+    scheduler.cancel(waiting.id)
+    assert waiting.wait(far).status is TaskStatus.CANCELLED
+    assert late.handle.status() is TaskStatus.PENDING

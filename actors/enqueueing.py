@@ -296,6 +296,7 @@ def _count_new_child(ledger: Ledger, parent: Row) -> None:
     if parent.phase == Phase.FINALIZER and not parent.executing and parent.phase_runs == 0:
         # The finalizer has not started: it waits for this child too.
         parent.phase, parent.status = Phase.CHILDREN, TaskStatus.WAITING.value
+        ledger.run_ended(parent)  # it may have been offered
     ledger.children_counted(parent)
 
 

@@ -199,7 +199,7 @@ class Ledger:
             self.effects.offers.setdefault(bounded_parent, []).append(entry)
 
     def run_ended(self, row: Row) -> None:
-        """A run of the task is over: a bounded parent has room for another child."""
+        """A run of the task is over, or it is ready no more: its parent, where bounded, has room for another child."""
         if row.limited and row.parent_id is not None:
             self.effects.slots_left.setdefault(row.parent_id, []).append(row.id)
 

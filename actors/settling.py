@@ -239,6 +239,7 @@ def close(ledger: Ledger, row: Row, status: str) -> None:
     row.delayed = 0
     if not row.executing:
         row.phase = Phase.CHILDREN
+        ledger.run_ended(row)  # it may have been offered
     stand(row)
     if row.child_active:
         row.cascade = Tell.CANCELLED if status in ends.WITHDRAWN else Tell.FAILED
@@ -372,6 +373,7 @@ def _fail_by_children(ledger: Ledger, parent: Row) -> None:
         ledger.effects.interrupts.append((parent.id, parent.run, "child_failed"))
     else:
         parent.phase = Phase.CHILDREN
+        ledger.run_ended(parent)  # it may have been offered
         stand(parent)
     if parent.child_active:
         parent.cascade = Tell.FAILED

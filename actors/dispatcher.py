@@ -141,6 +141,7 @@ class Recalled:
     """These had not been claimed, and are their supervisor's again."""
 
     ids: tuple[int, ...]
+    claimed: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,7 +452,7 @@ class Dispatcher(Actor):
 
     def _on_recall(self, message: Recall) -> None:
         taken = tuple(task_id for task_id in message.ids if self._state.window.discard(task_id))
-        message.reply_to.tell(Recalled(taken))
+        message.reply_to.tell(Recalled(taken, tuple(task_id for task_id in message.ids if task_id not in taken)))
 
     def _on_set_dispatching(self, is_on: bool, reply: Reply[None] | None) -> None:
         self._state.is_dispatching = is_on

@@ -87,6 +87,8 @@ class State:
     """Children that may run at once; None until the store has been asked."""
     out: dict[int, Ready | None] = field(default_factory=dict[int, Ready | None])
     """Children that take a place: offered, or running."""
+    recalled: set[int] = field(default_factory=set)
+    """Those of them whose offer is being taken back: they are not offered anew before that is done."""
     has_backlog: bool = True
     """Whether the store may have children that wait for a place."""
     is_asking: bool = False
@@ -152,8 +154,8 @@ class Supervisor(Actor):
                     self._on_offer_again()
                 case Closed(status):
                     self._state.closed = status
-                case Recalled(ids):
-                    self._on_recalled(ids)
+                case Recalled(ids, claimed):
+                    self._on_recalled(ids, claimed)
                 case _:
                     assert_never(message)
         self._look_for_offers()
@@ -189,6 +191,9 @@ class Supervisor(Actor):
             return
         offered: list[Ready] = []
         for task in tasks:
+            if task.id in state.recalled:
+                state.has_backlog = True  # found again once it is known what became of the offer
+                continue
             if task.id in state.out or len(state.out) < state.limit:
                 state.out[task.id] = task
                 offered.append(task)
@@ -200,21 +205,27 @@ class Supervisor(Actor):
 
     def _make_room_for(self, task: Ready) -> None:
         """A more urgent child than one that is offered: take that offer back, if it has not started."""
-        offered = [other for other in self._state.out.values() if other is not None]
+        state = self._state
+        offered = [other for other in state.out.values() if other is not None and other.id not in state.recalled]
         if offered:
             least = max(offered)
             if task < least:
+                state.recalled.add(least.id)
                 self._dispatcher.tell(Recall((least.id,), self._address))
 
-    def _on_recalled(self, ids: Sequence[int]) -> None:
+    def _on_recalled(self, ids: Sequence[int], claimed: Sequence[int]) -> None:
+        state = self._state
+        state.has_backlog |= bool(ids)
         for child_id in ids:
-            self._state.out.pop(child_id, None)
-            self._state.has_backlog = True
+            if child_id in state.recalled:  # else it was asked for before all began anew
+                state.out.pop(child_id, None)
+        state.recalled.difference_update(ids, claimed)
 
     def _on_offer_again(self) -> None:
         state = self._state
         state.limit, state.has_backlog, state.is_stale = None, True, state.is_asking
         state.out.clear()
+        state.recalled.clear()
 
     def _look_for_offers(self) -> None:
         state = self._state

@@ -9,7 +9,7 @@ Start order: persistence, clock, dispatcher. Supervisors of tasks are replaced o
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from millrace.actors.actor import Actor, Loop, crash_of
 from millrace.actors.mailbox import Mailbox, Reply
@@ -19,6 +19,9 @@ from millrace.model.errors import SchedulerFailed
 from millrace.model.records import Restarts
 
 log = logging.getLogger("millrace.guardian")
+
+HALT_S: Final = 10.0
+"""Seconds that an actor has to end where nobody watches it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +188,18 @@ class Guardian(Actor):
         self._stopping = None
         self.actor_stopped.set()
 
+    def halt(self) -> None:
+        """Stop what a guardian that has failed left running. Not from an actor's thread."""
+        for name in reversed(self._order):
+            actor = self._running.pop(name, None)
+            if actor is not None:
+                actor.stop()
+                actor.actor_stopped.wait(HALT_S)
+
     def _ended_itself(self, actor: Actor, error: BaseException | None) -> None:
         if error is not None:
             log.critical("the guardian failed; nothing watches the runtime any more", exc_info=error)
-            self._on_failed(SchedulerFailed(f"the guardian failed: {error!r}"))
+            failed = SchedulerFailed(f"the guardian failed: {error!r}")
+            failed.__cause__ = error
+            self._on_failed(failed)
         del actor

@@ -21,7 +21,7 @@ from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.persistence import Persistence
 from millrace.actors.progress import Board
 from millrace.actors.pruning import Pruner
-from millrace.actors.requests import Flush, PutBack, Reconcile, Recover, Request, SampleProgress, Submit
+from millrace.actors.requests import EndOfTurn, Flush, PutBack, Reconcile, Recover, Request, SampleProgress, Submit
 from millrace.actors.supervisor import ChildReturned, ChildrenLeft, Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.times import SystemTimes, Times
@@ -51,6 +51,9 @@ STOP_AFTER_S: Final = 5.0
 
 EXIT_AFTER_S: Final = 0.3
 """The same where the interpreter ends, or the user is in a hurry."""
+
+REFILL_AFTER_S: Final = 0.2
+"""Pause before a thread is asked for again where the system gave none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class Runtime:
             self.times, settings.progress_interval_s, is_heard=lambda: self.hub.is_heard, arm=self._arm_sample
         )
         self.delivery = Delivery(dispatcher=self.dispatcher, clock=self.clock, hub=self.hub, board=self.progress)
+        self.executors.when_starved(self._refill_later)
         self._guardian: Guardian | None = None
         self.supervisors: Supervisors | None = None
 
@@ -327,6 +331,16 @@ class Runtime:
         if self._state in (Phases.STOPPED, Phases.FAILED):
             self._refuse_mail(self._failure or SchedulerStopped())  # it may have come in behind the last actor
 
+    def await_turn(self) -> None:
+        """Wait until all that the store is at is committed and told: what is committed later knows of who listens now."""
+        if self._state in (Phases.OPEN, Phases.RUNNING, Phases.STOPPING):
+            reply: Reply[None] = Reply()
+            self.persistence.tell(EndOfTurn(reply))
+            try:
+                self._await(reply)
+            except (StoreError, SchedulerStopped) as error:
+                log.debug("nothing is committed now: %r", error)
+
     def _check(self) -> None:
         self.guard.check()
         if self._state is Phases.NEW:
@@ -497,6 +511,8 @@ class Runtime:
             reply: Reply[None] = Reply()
             self.guardian_box.tell(StopAll(reply))
             self.loop.wait(reply, 60.0)
+        elif self._guardian is not None:
+            self._guardian.halt()
         self._guardian = None
         self.executors.stop()
 
@@ -567,6 +583,10 @@ class Runtime:
             self.clock.tell(Arm(timeout_s, self.dispatcher, RunOverdue(claim.id, claim.run)))
         if claim.phase == Phase.BODY and self.hub.is_heard:
             self.hub.publish([dispatched(run, self.times.wall_ms())])
+
+    def _refill_later(self) -> None:
+        """The system gives no more threads: runs that wait for one are looked at again in a while."""
+        self.clock.tell(Arm(REFILL_AFTER_S, self.dispatcher, SetSlots(self._slots)))
 
     def _on_thread_end(self, run: Run) -> None:
         """A run that had been given up has ended after all."""

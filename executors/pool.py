@@ -39,6 +39,10 @@ class Executors:
         self._threads = pool(self._run, report, on_thread_end=on_thread_end)
         self._hooks = pool(self._run, report, on_thread_end=on_thread_end, name="hook")
 
+    def when_starved(self, tell: Callable[[], None]) -> None:
+        """Have ``tell`` called where the system gives no thread for a run: ``resize`` has to be called some time later."""
+        self._threads.on_starved = self._hooks.on_starved = tell
+
     def start(self, slots: int) -> None:
         """Begin, with so many runs at once, and as many hooks."""
         self._threads.start(slots)

@@ -33,11 +33,18 @@ class ThreadExecutor:
     """
 
     def __init__(
-        self, runner: Runner, report: Report, *, on_thread_end: Callable[[Run], None] | None = None, name: str = "run"
+        self,
+        runner: Runner,
+        report: Report,
+        *,
+        on_thread_end: Callable[[Run], None] | None = None,
+        name: str = "run",
     ) -> None:
         self._runner = runner
         self._report = report
         self._on_thread_end = on_thread_end
+        self.on_starved: Callable[[], None] | None = None
+        """Called where the system gives no thread for a run that waits, to have ``resize`` called later. Must not block."""
         self._name = name
         self._lock = threading.Lock()
         self._waiting: list[tuple[tuple[int, int, int], int, Run]] = []
@@ -207,11 +214,11 @@ class ThreadExecutor:
             try:
                 threading.Thread(target=self._work, name=name, daemon=True).start()
             except RuntimeError:
-                # The system gives no more threads: those that are there go on, and the next submit tries again.
+                # The system gives no more threads: those that are there go on, and others are tried for later.
                 self._threads -= 1
-                log.exception("cannot start a thread for a run; %d are running", self._threads)
-                if self._threads == 0:
-                    raise
+                log.warning("cannot start a thread for a run; %d are running", self._threads, exc_info=True)
+                if self.on_starved is not None:
+                    self.on_starved()
                 return
 
     def _work(self) -> None:

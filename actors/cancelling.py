@@ -39,9 +39,10 @@ def _cancel_settled(ledger: Ledger, task_id: int) -> CancelResult:
         if child is not None and child.closing not in ("cancelled", "superseded"):
             request(ledger, child, "cancelled")
     if strays:
-        return CancelResult(
-            True, True, False, TaskStatus(status), f"it ended {status} before; its active children are cancelled"
-        )
+        cascade(ledger, strays)
+        is_settled = all(ledger.has_settled(child_id) is not None for child_id in strays)
+        reason = f"it ended {status} before; its active children are cancelled"
+        return CancelResult(True, True, is_settled, TaskStatus(status), reason)
     if status == TaskStatus.CANCELLED:
         return CancelResult(True, True, True, TaskStatus.CANCELLED, "it was cancelled before")
     return CancelResult(True, False, True, TaskStatus(status), f"it ended {status} before")

@@ -29,8 +29,6 @@ class Effects:
     """(task, run, reason): runs to be asked to stop."""
     cascades: list[int] = field(default_factory=list[int])
     """Parents with children that have still to be told of the end."""
-    closed: list[int] = field(default_factory=list[int])
-    """Parents that accept no child any more, though they have not settled."""
     settled: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     """(task, terminal status)."""
     tells_end: bool = False

@@ -244,7 +244,6 @@ def close(ledger: Ledger, row: Row, status: str) -> None:
     if row.child_active:
         row.cascade = Tell.CANCELLED if status in ends.WITHDRAWN else Tell.FAILED
         ledger.effects.cascades.append(row.id)
-        ledger.effects.closed.append(row.id)
     ledger.changed(row)
     advance(ledger, [row])
 
@@ -378,7 +377,6 @@ def _fail_by_children(ledger: Ledger, parent: Row) -> None:
     if parent.child_active:
         parent.cascade = Tell.FAILED
         ledger.effects.cascades.append(parent.id)
-    ledger.effects.closed.append(parent.id)
 
 
 def begin_rerun(ledger: Ledger, row: Row) -> None:

@@ -16,9 +16,7 @@ from millrace.actors.actor import Actor, Loop, Watcher, crash_of
 from millrace.actors.dispatcher import Recall, Recalled, TasksReady
 from millrace.actors.mailbox import Mailbox, Tells
 from millrace.actors.requests import Cascade, FindOffers, Request, Submit
-from millrace.model.errors import ParentClosed
 from millrace.model.rows import Ready
-from millrace.model.statuses import TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +67,7 @@ class OfferAgain:
     """What is known counts no more: the dispatcher is a new one, or the parent's new round has another bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The parent takes no child any more."""
-
-    status: TaskStatus
-
-
-Message: TypeAlias = Spawn | ChildrenReady | ChildrenLeft | ChildReturned | OffersFound | TellChildren | OfferAgain | Closed | Recalled
+Message: TypeAlias = Spawn | ChildrenReady | ChildrenLeft | ChildReturned | OffersFound | TellChildren | OfferAgain | Recalled
 
 
 @dataclass(slots=True)
@@ -94,7 +85,6 @@ class State:
     is_asking: bool = False
     is_stale: bool = False
     """Whether the answer that is on its way was asked for before what it says was lost."""
-    closed: TaskStatus | None = None
 
 
 class Supervisor(Actor):
@@ -152,8 +142,6 @@ class Supervisor(Actor):
                     self._persistence.tell(Cascade((self.parent_id,)))
                 case OfferAgain():
                     self._on_offer_again()
-                case Closed(status):
-                    self._state.closed = status
                 case Recalled(ids, claimed):
                     self._on_recalled(ids, claimed)
                 case _:
@@ -177,10 +165,7 @@ class Supervisor(Actor):
     # Spawning
 
     def _on_spawn(self, submit: Submit) -> None:
-        if self._state.closed is not None:
-            submit.reply.fail(ParentClosed(self.parent_id, self._state.closed))
-        else:
-            self._persistence.tell(submit)
+        self._persistence.tell(submit)
 
     # Offering
 

@@ -1,16 +1,18 @@
 """Cancelling: the intent first, then runs, children and hooks (behaviour.md, section 9)."""
 
 import threading
+from functools import partial
 from typing import Any
 
+import apsw
 import pytest
 from staging import WAIT_S, Stage, heard_until, kinds, of_task
-from tree_support import await_status, ends, reason_told, run_until_told, until
+from tree_support import await_status, by_number, ends, reason_told, run_until_told, until
 
 from millrace import (
+    Cancelled,
     CancelRequested,
     CancelResult,
-    Cancelled,
     Context,
     Domain,
     ParentClosed,
@@ -68,11 +70,11 @@ def test_a_cancel_is_carried_out_by_the_next_scheduler(stage: Stage, domain: Dom
     assert second.submit(parent).id > task.id
     assert second.task(task.id).status is TaskStatus.CANCELLED
     assert ends(second, task.id) == [TaskStatus.CANCELLED]
-    assert runs.count(list(second.children(task.id))[0].id) == 1
+    assert runs.count(next(iter(second.children(task.id))).id) == 1
 
 
 @pytest.mark.parametrize("waits_for", ["slot", "time", "retry", "children", "finalizer"])
-def test_what_nothing_runs_of_settles_in_the_call(stage: Stage, domain: Domain, waits_for: str) -> None:
+def test_what_nothing_runs_of_settles_in_the_call(stage: Stage, domain: Domain, waits_for: str) -> None:  # noqa: C901 - one arm for each thing that it may wait for
     """S-140: a task of which nothing runs is CANCELLED when the call returns, whatever it waited for."""
     gate = stage.gate()
 
@@ -182,8 +184,6 @@ def test_active_children_of_a_settled_parent_are_stopped(stage: Stage, domain: D
     grandchild = scheduler.spawn_child(child.id, body.options(run_after=1000).call())
     scheduler.stop()
     # No call leads there: the store is made so.
-    import apsw
-
     connection = apsw.Connection(stage.path)
     connection.execute(
         "INSERT INTO history (id, name, key, label, status, priority, parent_round, run, round, retries, max_retries,"
@@ -195,9 +195,8 @@ def test_active_children_of_a_settled_parent_are_stopped(stage: Stage, domain: D
     connection.close()
     again = stage.started(domain)
     result = again.cancel(parent.id)
-    assert (result.found, result.accepted, result.status) == (True, True, TaskStatus.COMPLETED)
-    for task_id in (child.id, grandchild.id):
-        await_status(again, task_id, TaskStatus.CANCELLED)
+    assert (result.found, result.accepted, result.settled, result.status) == (True, True, True, TaskStatus.COMPLETED)
+    assert [again.task(task_id).status for task_id in (child.id, grandchild.id)] == [TaskStatus.CANCELLED] * 2
 
 
 @pytest.mark.parametrize("then", ["returns", "raises", "stops"])
@@ -258,7 +257,7 @@ def test_the_hook_runs_after_the_body_and_all_children(stage: Stage, domain: Dom
 def test_cancel_and_outcome_race_for_one_commit(stage: Stage, domain: Domain) -> None:
     """S-146: of a cancel and a body's return at the same time one wins, and `accepted` tells which."""
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def body(ctx: Context, n: int) -> int:
         return n
 
@@ -294,7 +293,7 @@ def test_a_thread_that_does_not_stop_is_given_up(stage: Stage, domain: Domain) -
 
 
 @pytest.mark.parametrize("stand", ["running", "waiting", "retry", "rerun", "delayed", "queued"])
-def test_the_hook_is_for_tasks_that_have_started(stage: Stage, domain: Domain, stand: str) -> None:
+def test_the_hook_is_for_tasks_that_have_started(stage: Stage, domain: Domain, stand: str) -> None:  # noqa: C901 - one arm for each thing that it may wait for
     """S-148: the hook is called for a task that has started, whatever it waits for now, and for no other."""
     gate = stage.gate()
     hooked: list[int] = []
@@ -382,7 +381,7 @@ def test_hooks_run_outside_the_slots_and_not_all_at_once(stage: Stage, domain: D
     """S-149: hooks take no slot, `max_concurrency` of them run at once, and `cancel` does not wait for them."""
     hooks, bodies = stage.gate(), stage.gate()
 
-    @domain.task(retry=Retry.constant(1, 1000), key=lambda n: str(n))
+    @domain.task(retry=Retry.constant(1, 1000), key=by_number)
     def body(ctx: Context, n: int) -> None:
         raise ValueError
 
@@ -488,6 +487,12 @@ def test_a_cancelled_task_that_this_program_does_not_know_settles_without_hook(s
     assert second.task(task.id).status is TaskStatus.CANCELLED
 
 
+def has_both(scheduler: Scheduler, parent: int) -> bool:
+    """Whether a child of the task has failed, and one has settled."""
+    children = list(scheduler.children(parent))
+    return any(child.error for child in children) and any(child.status.is_terminal for child in children)
+
+
 def test_a_cancel_reaches_every_active_descendant(stage: Stage, domain: Domain) -> None:
     """S-152, S-153: whatever they do, all active descendants end CANCELLED, from the leaves up; settled ones stay."""
     gate = stage.gate()
@@ -509,7 +514,9 @@ def test_a_cancel_reaches_every_active_descendant(stage: Stage, domain: Domain) 
     def middle(ctx: Context, depth: int) -> None:
         if depth:
             ctx.spawn_child(middle, depth - 1)
-        ctx.spawn_children([quick.call(), retried.call(), running.call(), quick.options(run_after=1000, key="l").call()])
+        ctx.spawn_children(
+            [quick.call(), retried.call(), running.call(), quick.options(run_after=1000, key="l").call()]
+        )
 
     scheduler = stage.started(domain)
     top = scheduler.submit(middle, 1)
@@ -517,13 +524,13 @@ def test_a_cancel_reaches_every_active_descendant(stage: Stage, domain: Domain) 
     low = next(child for child in scheduler.children(top.id) if child.task_name == middle.name)
     for parent in (top.id, low.id):
         await_status(scheduler, parent, TaskStatus.WAITING)
-        until(lambda parent=parent: any(child.error for child in scheduler.children(parent)))
-        until(lambda parent=parent: any(child.status.is_terminal for child in scheduler.children(parent)))
+        until(partial(has_both, scheduler, parent))
     with scheduler.subscribe(kinds=[Cancelled]) as heard:
         scheduler.cancel(top.id)
         gate.open()
         assert top.wait(WAIT_S).status is TaskStatus.CANCELLED
-        order = [event.task_id for event in heard_until(heard, lambda event: getattr(event, "task_id", 0) == top.id)]
+        events = heard_until(heard, lambda event: isinstance(event, Cancelled) and event.task_id == top.id)
+        order = [event.task_id for event in events if isinstance(event, Cancelled)]
     assert sorted(set(ends(scheduler, low.id))) == [TaskStatus.CANCELLED, TaskStatus.COMPLETED]
     assert ends(scheduler, low.id).count(TaskStatus.COMPLETED) == 1
     assert told == ["cancelled"] * 2
@@ -537,7 +544,7 @@ def test_a_child_cancelled_by_itself_does_not_fail_its_parent(stage: Stage, doma
     """S-155: under fail_fast the cancel of one child leaves the parent and the other children as they are."""
     gate = stage.gate()
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> int:
         gate.hold()
         return n
@@ -639,7 +646,7 @@ def test_below_a_cancel_that_is_on_its_way_nothing_is_added(stage: Stage, domain
     been told yet.
     """
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def late(ctx: Context, n: int) -> None:
         raise AssertionError("delayed")
 
@@ -668,3 +675,29 @@ def test_below_a_cancel_that_is_on_its_way_nothing_is_added(stage: Stage, domain
     assert second.task(low).status is TaskStatus.CANCELLED
     assert second.count(parent=top.id, status=TaskStatus.CANCELLED) == 1500
     assert second.count(task=late, status=TaskStatus.PENDING) == 1
+
+
+def test_the_hooks_of_a_cancelled_tree_run_from_the_leaves_up(stage: Stage, domain: Domain) -> None:
+    """S-145, S-153: in a chain of parents with hooks each hook runs once, when the hook below it is over."""
+    hooked: list[int] = []
+    begun = threading.Event()
+
+    @domain.task(key=by_number)
+    def link(ctx: Context, n: int) -> None:
+        if n:
+            ctx.spawn_child(link, n - 1)
+            return
+        begun.set()
+        run_until_told(ctx)
+
+    @link.on_cancel
+    def hook(ctx: Context, n: int) -> None:
+        hooked.append(n)
+
+    scheduler = stage.started(domain)
+    task = scheduler.submit(link, 20)
+    assert begun.wait(WAIT_S)
+    await_status(scheduler, task.id, TaskStatus.WAITING)
+    scheduler.cancel(task.id)
+    assert task.wait(WAIT_S).status is TaskStatus.CANCELLED
+    assert hooked == list(range(21))

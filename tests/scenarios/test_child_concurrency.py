@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from staging import WAIT_S, Gate, Stage, at_once
-from tree_support import await_status, ends, until
+from tree_support import await_status, by_name, by_number, ends, until
 
-from millrace import Context, Domain, Retry, Scheduler, SchedulerStopped, SubmitKind, TaskStatus
+from millrace import Context, Domain, DuplicatePolicy, Retry, Scheduler, SchedulerStopped, SubmitKind, TaskStatus
 
 
 class Busy:
@@ -50,7 +51,7 @@ def test_so_many_children_run_at_once_and_no_more(stage: Stage, domain: Domain, 
     """S-187: of many children as many run at once as `child_concurrency` says, and all of them in the end."""
     busy, gate = Busy(), stage.gate()
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> None:
         with busy:
             gate.hold()
@@ -73,7 +74,7 @@ def test_bounded_children_start_by_priority_and_id(stage: Stage, domain: Domain)
     gate = stage.gate()
     order: list[int] = []
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> None:
         gate.hold()
         order.append(n)
@@ -98,12 +99,13 @@ def test_waiting_children_and_grandchildren_do_not_count(stage: Stage, domain: D
     def leaf(ctx: Context) -> None:
         gate.hold()
 
-    @domain.task(key=lambda n: str(n))
-    def child(ctx: Context, n: int) -> None:
+    @domain.task(key=by_number)
+    def child(ctx: Context, n: int) -> int:
         ctx.spawn_child(leaf)
+        return -1
 
     @child.finalize
-    def finalizer(ctx: Context, memo: None, n: int) -> int:
+    def finalizer(ctx: Context, memo: int, n: int) -> int:
         return n
 
     @domain.task(child_concurrency=1)
@@ -112,7 +114,7 @@ def test_waiting_children_and_grandchildren_do_not_count(stage: Stage, domain: D
 
     @parent.finalize
     def total(ctx: Context, memo: None) -> int:
-        return sum(result.memo for result in ctx.child_results(child))
+        return sum(one.memo or 0 for one in ctx.child_results(child))
 
     scheduler = stage.started(domain, max_concurrency=8)
     task = scheduler.submit(parent)
@@ -127,7 +129,7 @@ def test_a_place_is_left_by_every_end(stage: Stage, domain: Domain) -> None:
     gate = stage.gate()
     ran: list[str] = []
 
-    @domain.task(key=lambda what: what, retry=Retry.constant(1, 0.05))
+    @domain.task(key=by_name, retry=Retry.constant(1, 0.05))
     def child(ctx: Context, what: str) -> None:
         ran.append(what)
         if what == "fails":
@@ -145,7 +147,7 @@ def test_a_place_is_left_by_every_end(stage: Stage, domain: Domain) -> None:
     flow.spawn(child.options(run_after=0.05), "delayed")
     flow.spawn(child, "last")
     scheduler.cancel(queued.id)
-    assert flow.spawn(child.options(on_duplicate="supersede"), "old").replaced == old.id
+    assert flow.spawn(child.options(on_duplicate=DuplicatePolicy.SUPERSEDE), "old").replaced == old.id
     scheduler.cancel(held.id)
     gate.open()
     flow.finish()
@@ -157,7 +159,7 @@ def test_bounds_go_on_after_a_restart(stage: Stage, domain: Domain) -> None:
     """S-187: children of bounded parents that had not started run under the next scheduler, as many at once as before."""
     busy, gate = Busy(), stage.gate()
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> None:
         with busy:
             ctx.wait_cancelled(0.001)
@@ -209,7 +211,7 @@ def test_a_rerun_has_its_own_bound(stage: Stage, domain: Domain) -> None:
 def test_bounded_children_of_low_priority_run_behind_a_long_queue(stage: Stage, domain: Domain) -> None:
     """S-187, S-076: children that a supervisor offers are not lost behind more tasks than the dispatcher has in memory."""
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def task(ctx: Context, n: int) -> None: ...
 
     scheduler = stage.scheduler(domain)
@@ -227,11 +229,11 @@ def test_bounded_and_unbounded_parents_share_the_slots(stage: Stage, domain: Dom
     """S-187, S-078: a bound holds its own children only; the other slots are not left idle for it."""
     bounded, free = stage.gate(), stage.gate()
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def slow(ctx: Context, n: int) -> None:
         bounded.hold()
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def other(ctx: Context, n: int) -> None:
         free.hold()
 
@@ -265,11 +267,11 @@ def test_two_thousand_waiting_parents_take_few_threads(
 ) -> None:
     """Architecture, rule 2: waiting parents cost a row each and no thread; also when all of them are woken at a start."""
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def leaf(ctx: Context, n: int) -> int:
         return n
 
-    @domain.task(key=lambda n: str(n), child_concurrency=bound)
+    @domain.task(key=by_number, child_concurrency=bound)
     def parent(ctx: Context, n: int) -> None:
         ctx.spawn_children([leaf.options(run_after=1000).call(m) for m in range(2)])
 
@@ -290,7 +292,7 @@ def test_two_thousand_bounded_parents_at_a_start_take_few_threads(
 ) -> None:
     """Architecture, rule 2: the supervisors of 2,000 bounded parents, all with queued children, wake a few at a time."""
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def leaf(ctx: Context, n: int) -> int:
         return n
 
@@ -310,7 +312,7 @@ def test_a_supervisor_sleeps_and_wakes(stage: Stage, domain: Domain) -> None:
     """Architecture, rule 2: a supervisor without mail gives up its thread, and the next spawn wakes it, its bound kept."""
     busy, gate = Busy(), stage.gate()
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> None:
         with busy:
             gate.hold()
@@ -334,7 +336,7 @@ def test_a_supervisor_sleeps_and_wakes(stage: Stage, domain: Domain) -> None:
 def test_spawns_from_many_threads_while_it_falls_asleep(stage: Stage, domain: Domain) -> None:
     """Architecture, rule 2: no message is lost between a supervisor's last look into its mailbox and the end of its thread."""
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> None: ...
 
     scheduler = stage.started(domain)
@@ -346,7 +348,7 @@ def test_spawns_from_many_threads_while_it_falls_asleep(stage: Stage, domain: Do
                 flow.spawn(child, thread * 100 + step)
         return thread
 
-    at_once([lambda thread=thread: spawn(thread) for thread in range(4)])
+    at_once([partial(spawn, thread) for thread in range(4)])
     for flow in flows:
         flow.finish()
     for flow in flows:
@@ -357,7 +359,7 @@ def test_spawns_from_many_threads_while_it_falls_asleep(stage: Stage, domain: Do
 def test_a_spawn_beside_a_stop_is_answered(stage: Stage, domain: Domain) -> None:
     """S-376: a child that is spawned while the scheduler stops is stored, or refused with SchedulerStopped; no call hangs."""
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> None: ...
 
     for _ in range(10):

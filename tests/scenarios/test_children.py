@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 from staging import WAIT_S, Gate, Stage, heard_until, kinds, of_task
-from tree_support import await_status, ends, ids, run_until_told, until
+from tree_support import await_status, by_name, by_number, ends, ids, run_until_told, until
 
 from millrace import (
     Completed,
     Context,
     Domain,
+    DuplicatePolicy,
     Failed,
     ParentClosed,
     Priority,
@@ -39,7 +40,7 @@ def test_a_parent_takes_a_slot_only_while_it_runs(stage: Stage, domain: Domain) 
 
     @parent.finalize
     def add(ctx: Context, memo: int, depth: int) -> int:
-        return 1 + sum(result.memo for result in ctx.child_results())
+        return 1 + sum(child.memo or 0 for child in ctx.child_results(parent if depth else leaf))
 
     scheduler = stage.started(domain, other, max_concurrency=1)
     assert scheduler.submit(parent, 5).result(WAIT_S) == 7
@@ -49,7 +50,7 @@ def test_children_are_added_from_body_finalizer_and_outside(stage: Stage, domain
     """S-164: a parent that is active and not closed takes children, whatever its status."""
     gate = stage.gate()
 
-    @domain.task(key=lambda n: n)
+    @domain.task(key=by_name)
     def leaf(ctx: Context, n: str) -> None:
         gate.hold()
 
@@ -212,7 +213,7 @@ def test_a_retried_body_finds_what_it_had_spawned(stage: Stage, domain: Domain) 
     gate = stage.gate()
     outcomes: list[list[tuple[SubmitKind, int]]] = []
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def leaf(ctx: Context, n: int) -> int:
         if n == 1:
             gate.hold()
@@ -220,8 +221,9 @@ def test_a_retried_body_finds_what_it_had_spawned(stage: Stage, domain: Domain) 
 
     @domain.task(retry=Retry.constant(1))
     def parent(ctx: Context) -> None:
-        policies = ["skip", "supersede", "reject", "allow"]
-        found = ctx.spawn_children([leaf.options(on_duplicate=policy).call(n) for n, policy in enumerate(policies)])
+        found = ctx.spawn_children(
+            [leaf.options(on_duplicate=policy).call(n) for n, policy in enumerate(DuplicatePolicy)]
+        )
         outcomes.append([(outcome.kind, outcome.id) for outcome in found])
         if ctx.attempt == 1:
             gate.await_arrivals()
@@ -274,7 +276,7 @@ def test_a_retry_spawns_failed_children_anew(stage: Stage, domain: Domain) -> No
     seen: dict[str, Any] = {}
     events: list[tuple[int, int]] = []
 
-    @domain.task(retry=Retry.none(), key=lambda n: str(n))
+    @domain.task(retry=Retry.none(), key=by_number)
     def leaf(ctx: Context, n: int) -> int:
         if n == 0 and len(spawned) == 1:
             raise ValueError("once")
@@ -293,7 +295,7 @@ def test_a_retry_spawns_failed_children_anew(stage: Stage, domain: Domain) -> No
     def finalizer(ctx: Context, memo: None) -> None:
         summary = ctx.child_summary()
         seen["summary"] = (summary.total, summary.active, dict(summary.by_status), summary.errors)
-        seen["results"] = [(result.key, result.memo) for result in ctx.child_results()]
+        seen["results"] = [(child.key, child.memo) for child in ctx.child_results(leaf)]
 
     scheduler = stage.started(domain)
     with scheduler.subscribe(kinds=[ChildSettled, Completed], task=parent) as heard:
@@ -359,7 +361,7 @@ def test_children_may_end_before_the_body_returns(stage: Stage, domain: Domain, 
     """S-170, S-172: a parent whose children have all ended before its body returns is never WAITING."""
     seen: list[int] = []
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def leaf(ctx: Context, n: int) -> int:
         return n
 
@@ -387,7 +389,7 @@ def test_a_parent_that_waits_shows_its_memo_and_is_told_of(stage: Stage, domain:
     """S-171: the body's return is recorded with its memo; with children active the parent is WAITING, and told so."""
     gate = stage.gate()
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def leaf(ctx: Context, n: int) -> None:
         gate.hold()
 
@@ -457,7 +459,7 @@ def test_waiting_parents_go_on_over_restarts(stage: Stage, domain: Domain) -> No
     def define(gate: Gate) -> tuple[Domain, Any]:
         tasks = Domain("play")
 
-        @tasks.task(key=lambda n: str(n))
+        @tasks.task(key=by_number)
         def leaf(ctx: Context, n: int) -> int:
             gate.hold()
             ctx.check_cancelled()
@@ -470,7 +472,7 @@ def test_waiting_parents_go_on_over_restarts(stage: Stage, domain: Domain) -> No
 
         @parent.finalize
         def finalizer(ctx: Context, memo: int) -> int:
-            return memo + sum(result.memo for result in ctx.child_results(leaf))
+            return memo + sum(child.memo or 0 for child in ctx.child_results(leaf))
 
         return tasks, parent
 
@@ -552,7 +554,7 @@ def test_a_childs_end_is_told_before_its_parents(stage: Stage, domain: Domain) -
     """S-191: ChildSettled is the parent's, comes after the child's own end, and its `total` may grow."""
     gate = stage.gate()
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def leaf(ctx: Context, n: int) -> None:
         gate.hold()
 
@@ -598,7 +600,7 @@ def test_a_superseded_parent_takes_its_children_along(stage: Stage, domain: Doma
     old = scheduler.submit(parent, 1)
     gate.await_arrivals()
     await_status(scheduler, old.id, TaskStatus.WAITING)
-    new = scheduler.submit(parent.options(on_duplicate="supersede"), 2)
+    new = scheduler.submit(parent.options(on_duplicate=DuplicatePolicy.SUPERSEDE), 2)
     assert (new.kind, new.replaced) == (SubmitKind.SUPERSEDED, old.id)
     assert scheduler.task(old.id).status is TaskStatus.CANCELLING
     gate.open()
@@ -622,12 +624,12 @@ def test_a_superseded_only_child_does_not_end_its_parent(stage: Stage, domain: D
 
     @parent.finalize
     def finalizer(ctx: Context, memo: None) -> None:
-        results.append({result.status.value: result.memo for result in ctx.child_results()})
+        results.append({child.status.value: child.memo for child in ctx.child_results(leaf)})
 
     scheduler = stage.started(domain)
     task = scheduler.submit(parent)
     await_status(scheduler, task.id, TaskStatus.WAITING)
-    outcome = scheduler.spawn_child(task.id, leaf.options(on_duplicate="supersede").call(2))
+    outcome = scheduler.spawn_child(task.id, leaf.options(on_duplicate=DuplicatePolicy.SUPERSEDE).call(2))
     assert outcome.kind is SubmitKind.SUPERSEDED
     assert task.wait(WAIT_S).status is TaskStatus.COMPLETED
     assert results == [{"superseded": None, "completed": 2}]
@@ -644,10 +646,10 @@ def spawn_late(scheduler: Scheduler, parent: int, submission: Any) -> str:
 def test_children_added_at_any_moment_are_waited_for_or_refused(stage: Stage, domain: Domain) -> None:
     """S-164, S-178: a child added from outside while its parent ends is either refused or settled before the parent."""
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def leaf(ctx: Context, n: int) -> None: ...
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def parent(ctx: Context, n: int) -> None:
         ctx.spawn_child(leaf, -1)
 

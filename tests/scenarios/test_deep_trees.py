@@ -4,7 +4,7 @@ import time
 
 import pytest
 from staging import WAIT_S, Stage
-from tree_support import await_status, run_until_told, until
+from tree_support import await_status, by_number, run_until_told, until
 
 from millrace import Cancelled, Context, Domain, Retention, Retry, Scheduler, Submission, Task, TaskStatus
 
@@ -19,7 +19,7 @@ CANCEL_S = 5.0
 def late(domain: Domain) -> Task[[int], None]:
     """A task that is never due."""
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def late(ctx: Context, n: int) -> None:
         raise AssertionError("never due")
 
@@ -67,7 +67,7 @@ def test_a_chain_of_ten_thousand_fails_from_below(stage: Stage, domain: Domain, 
 def test_a_chain_of_parents_completes_from_below(stage: Stage, domain: Domain) -> None:
     """S-170: the end of the last of a thousand waiting generations completes all of them."""
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def generation(ctx: Context, n: int) -> None:
         if n:
             ctx.spawn_child(generation, n - 1)
@@ -135,7 +135,7 @@ def test_a_cancel_reaches_running_leaves_of_a_wide_tree(stage: Stage, domain: Do
     def leaf(ctx: Context) -> None:
         run_until_told(ctx)
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def parent(ctx: Context, n: int) -> None: ...
 
     scheduler = stage.scheduler(domain, retention=ALL)

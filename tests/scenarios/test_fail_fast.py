@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from staging import WAIT_S, Stage, heard_until, kinds, of_task
-from tree_support import await_status, ends, reason_told, run_until_told, until
+from tree_support import await_status, by_number, ends, reason_told, run_until_told, until
 
 from millrace import (
     Cancelled,
@@ -62,6 +62,7 @@ def test_a_child_fails_its_parent_after_its_retries(stage: Stage, domain: Domain
 def test_what_is_tolerated(
     stage: Stage,
     domain: Domain,
+    *,
     fail_fast: bool,
     max_failures: float | None,
     children: int,
@@ -94,7 +95,10 @@ def test_when_the_verdict_falls(stage: Stage, domain: Domain, judged: str) -> No
 
     @domain.task()
     def slow(ctx: Context) -> str:
-        return reason_told(ctx) if judged == "at once" else gate.hold() or "done"
+        if judged == "at once":
+            return reason_told(ctx)
+        gate.hold()
+        return "done"
 
     @domain.task(max_failures=None if judged == "at once" else 0.0)
     def parent(ctx: Context) -> None:
@@ -275,7 +279,8 @@ def test_the_verdict_cancels_the_other_children_and_theirs(stage: Stage, domain:
             heard, lambda event: isinstance(event, Failed) and not event.will_retry and event.task_id == task.id
         )
     assert ends(scheduler, task.id) == [TaskStatus.CANCELLED, TaskStatus.DEAD_LETTER, TaskStatus.CANCELLED]
-    low, below = list(scheduler.children(task.id))[0], list(scheduler.children(list(scheduler.children(task.id))[0].id))
+    low = next(iter(scheduler.children(task.id)))
+    below = list(scheduler.children(low.id))
     assert told == ["parent_failed"]
     assert hooked == [-below[0].id, low.id]
     cancelled = [event.task_id for event in events if isinstance(event, Cancelled)]
@@ -329,7 +334,7 @@ def test_the_error_names_a_child_that_still_counts(stage: Stage, domain: Domain)
 def test_a_tolerant_parent_finalizes_whatever_became_of_the_children(stage: Stage, domain: Domain) -> None:
     """S-184: without fail_fast and max_failures the finalizer runs also where every child failed or was cancelled."""
 
-    @domain.task(retry=Retry.none(), key=lambda n: str(n))
+    @domain.task(retry=Retry.none(), key=by_number)
     def child(ctx: Context, n: int) -> None:
         if n:
             raise ValueError(n)
@@ -341,7 +346,7 @@ def test_a_tolerant_parent_finalizes_whatever_became_of_the_children(stage: Stag
 
     @parent.finalize
     def finalizer(ctx: Context, memo: None) -> list[str]:
-        return sorted(result.status.value for result in ctx.child_results())
+        return sorted(one.status.value for one in ctx.child_results(child))
 
     task: Any = stage.started(domain).submit(parent)
     assert task.wait(WAIT_S).memo == ["cancelled", "dead_letter", "dead_letter"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from staging import WAIT_S, Stage
-from tree_support import await_status, run_until_told, until
+from tree_support import await_status, by_name, by_number, run_until_told, until
 
 from millrace import Context, Domain, PermanentError, Retry, TaskStatus
 
@@ -88,7 +88,7 @@ def test_a_finalizer_that_waited_is_dispatched_by_priority(stage: Stage, domain:
     gate = stage.gate()
     order: list[str] = []
 
-    @domain.task(key=lambda name: name)
+    @domain.task(key=by_name)
     def body(ctx: Context, name: str) -> None:
         gate.hold()
         order.append(name)
@@ -192,7 +192,7 @@ def test_a_child_added_while_the_finalizer_is_pending_is_waited_for(stage: Stage
     gate = stage.gate()
     totals: list[int] = []
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> None:
         gate.hold()
 

@@ -1,11 +1,12 @@
 """Flows: durable parents that are driven from outside a body (behaviour.md, section 31)."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from staging import WAIT_S, Stage, at_once, heard_until, kinds
-from tree_support import await_status, ends, reason_told, until
+from tree_support import await_status, by_number, ends, reason_told, until
 
 from millrace import (
     Cancelled,
@@ -29,12 +30,23 @@ def held_open(stage: Stage, domain: Domain) -> tuple[Any, Any]:
     """A task that stays at a gate, and the gate."""
     gate = stage.gate()
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> int:
         gate.hold()
         return n
 
     return child, gate
+
+
+def finish_by(flow: Flow, end: str, **state: Any) -> None:
+    """End a flow in one of the three ways."""
+    match end:
+        case "finish":
+            flow.finish(**state)
+        case "fail":
+            flow.fail("no", **state)
+        case _:
+            flow.cancel(**state)
 
 
 def test_a_flow_of_a_key_is_made_once(stage: Stage, domain: Domain) -> None:
@@ -109,7 +121,7 @@ def test_a_closed_flow_takes_no_child(stage: Stage, domain: Domain, end: str) ->
         "fail": (TaskStatus.WAITING, TaskStatus.FAILED),
         "cancel": (TaskStatus.CANCELLING, TaskStatus.CANCELLED),
     }[end]
-    {"finish": flow.finish, "fail": lambda: flow.fail("no"), "cancel": flow.cancel}[end]()
+    finish_by(flow, end)
     for expected in (during, after):
         with pytest.raises(ParentClosed) as refused:
             flow.spawn(child, 2)
@@ -275,9 +287,9 @@ def test_finishing_after_another_end(stage: Stage, domain: Domain, first: str, s
         gate.await_arrivals()
     flow.cancel() if first == "cancel" else flow.fail("first")
     revision = flow.revision
-    for end in (lambda: flow.finish(state=2), lambda: flow.fail("second", state=2)):
+    for end in ("finish", "fail"):
         with pytest.raises(ParentClosed):
-            end()
+            finish_by(flow, end, state=2)
     assert (flow.revision, flow.state) == (revision, 1)
     gate.open()
     record = flow.wait(WAIT_S)
@@ -357,7 +369,8 @@ def test_a_cancel_beside_updates_is_not_lost(stage: Stage, domain: Domain) -> No
     flow = scheduler.flow("f", state=0)
     flow.spawn(child, 1)
     gate.await_arrivals()
-    at_once([*[lambda: flow.update("u")] * 6, lambda: flow.cancel(state="c").status.value])  # type: ignore[union-attr]  # found
+    update: list[Callable[[], object]] = [lambda: flow.update("u")]
+    at_once([*update * 6, lambda: flow.cancel(state="c")])
     assert flow.status is TaskStatus.CANCELLING
     assert flow.revision == 8
     gate.open()
@@ -367,10 +380,11 @@ def test_a_cancel_beside_updates_is_not_lost(stage: Stage, domain: Domain) -> No
 def test_a_state_left_out_stays_and_none_is_null(stage: Stage, domain: Domain) -> None:
     """S-403: without `state` it stays; None writes null; what cannot be encoded changes neither state nor status."""
     scheduler = stage.started(domain)
-    for state, expected in (({}, 1), ({"state": None}, None)):
-        for end in (lambda flow: flow.finish, lambda flow: flow.cancel):
+    given: list[tuple[dict[str, Any], Any]] = [({}, 1), ({"state": None}, None)]
+    for state, expected in given:
+        for end in ("finish", "fail", "cancel"):
             flow = scheduler.flow("f", state=1)
-            end(flow)(**state)
+            finish_by(flow, end, **state)
             assert flow.state == expected
     flow = scheduler.flow("f", state=1)
     with pytest.raises(InvalidTask):
@@ -383,7 +397,7 @@ def test_a_state_left_out_stays_and_none_is_null(stage: Stage, domain: Domain) -
 def test_a_flow_in_lists_waits_and_sums(stage: Stage, domain: Domain) -> None:
     """S-404: it is waited for, summed up and listed like a task; its payload is None, its memo that of `finish`."""
 
-    @domain.task(key=lambda n: str(n), retry=Retry.none())
+    @domain.task(key=by_number, retry=Retry.none())
     def child(ctx: Context, n: int) -> None:
         if n == 2:
             raise ValueError("two")
@@ -411,10 +425,8 @@ def test_the_events_of_a_flow(stage: Stage, domain: Domain) -> None:
     """S-306, S-404: a flow is told of like a task: Submitted at first, exactly one end at last."""
     scheduler = stage.started(domain)
     with scheduler.subscribe(kinds=[Submitted, Completed, Failed, Cancelled]) as heard:
-        ended: dict[str, Flow] = {}
         for end in ("finish", "fail", "cancel"):
-            flow = ended[end] = scheduler.flow(end)
-            flow.fail("no") if end == "fail" else getattr(flow, end)()
+            finish_by(scheduler.flow(end), end)
         events = heard_until(heard, lambda event: isinstance(event, Cancelled))
     assert kinds(events) == ["Submitted", "Completed", "Submitted", "Failed", "Submitted", "Cancelled"]
 

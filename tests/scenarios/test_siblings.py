@@ -1,10 +1,11 @@
 """Siblings: tasks that a child adds beside itself (behaviour.md, section 11)."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from staging import WAIT_S, Stage, settle
-from tree_support import await_status, ends, run_until_told, until
+from tree_support import await_status, by_number, ends, run_until_told, until
 
 from millrace import (
     Context,
@@ -15,6 +16,7 @@ from millrace import (
     ParentClosed,
     Priority,
     Retry,
+    Submission,
     SubmitKind,
     TaskInterrupted,
     TaskStatus,
@@ -54,12 +56,13 @@ def test_a_task_without_parent_has_no_siblings(stage: Stage, domain: Domain) -> 
 
     @domain.task()
     def body(ctx: Context) -> None:
-        for spawn in (
+        spawns: list[Callable[[], object]] = [
             lambda: ctx.spawn_sibling(other),
             lambda: ctx.spawn_siblings([other.call()]),
-            lambda: ctx.spawn_siblings([]),
+            lambda: ctx.spawn_siblings(list[Submission[None]]()),
             lambda: ctx.submit(other.options(sibling_of=ctx)),
-        ):
+        ]
+        for spawn in spawns:
             with pytest.raises(NoParent) as refused:
                 spawn()
             seen.append(str(refused.value))
@@ -76,7 +79,7 @@ def test_siblings_are_all_stored_or_none(stage: Stage, domain: Domain) -> None:
     """S-193, S-194: an empty list is [], a list with one bad entry stores nothing, a good one all in order."""
     spawned: list[list[Outcome[None]]] = []
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def leaf(ctx: Context, n: int) -> None: ...
 
     @domain.task()
@@ -101,7 +104,7 @@ def test_the_last_child_spawns_a_sibling_just_before_it_ends(stage: Stage, domai
     """S-195: a chain in which each last child adds the next one as its last act is finalized once, after the last."""
     totals: list[int] = []
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def link(ctx: Context, n: int) -> int:
         if n:
             ctx.spawn_sibling(link, n - 1)
@@ -114,7 +117,7 @@ def test_the_last_child_spawns_a_sibling_just_before_it_ends(stage: Stage, domai
     @parent.finalize
     def finalizer(ctx: Context, memo: None) -> int:
         totals.append(ctx.child_summary().total)
-        return sum(result.memo for result in ctx.child_results(link))
+        return sum(child.memo or 0 for child in ctx.child_results(link))
 
     scheduler = stage.started(domain)
     heard = scheduler.subscribe()
@@ -230,20 +233,20 @@ def test_the_store_refuses_what_a_late_run_spawns(stage: Stage, domain: Domain) 
 
     @domain.task()
     def child(ctx: Context) -> None:
-        check = type(ctx)._check_alive
+        check, patched = type(ctx)._check_alive, pytest.MonkeyPatch()
 
         def check_then_linger(one: Context) -> None:
             check(one)
             on_its_way.set()
             gate.hold()
 
-        type(ctx)._check_alive = check_then_linger  # type: ignore[method-assign]  # the thread lingers there
+        patched.setattr(type(ctx), "_check_alive", check_then_linger)
         try:
             ctx.spawn_sibling(leaf)
         except TaskInterrupted as error:
             raised.append(error.reason)
         finally:
-            type(ctx)._check_alive = check  # type: ignore[method-assign]  # as it was
+            patched.undo()
             tried.set()
 
     @domain.task()
@@ -283,14 +286,15 @@ def test_a_closed_parent_refuses_every_way_to_spawn(stage: Stage, domain: Domain
         begun.set()
         ctx.wait_cancelled(WAIT_S)
         closed.wait(WAIT_S)
-        for spawn in (
+        spawns: list[Callable[[], object]] = [
             lambda: ctx.spawn_sibling(leaf),
             lambda: ctx.spawn_siblings([leaf.call()]),
             lambda: ctx.spawn_child(leaf),
             lambda: ctx.submit(leaf.options(sibling_of=ctx)),
             lambda: ctx.submit(leaf.options(parent=ctx)),
             lambda: ctx.scheduler.submit_batch([leaf.options(sibling_of=ctx).call()]),
-        ):
+        ]
+        for spawn in spawns:
             try:
                 spawn()
             except ParentClosed as error:
@@ -348,7 +352,7 @@ def test_a_sibling_spawner_that_a_stop_interrupts_doubles_nothing(stage: Stage, 
     spawned = threading.Event()
     totals: list[int] = []
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def leaf(ctx: Context, n: int) -> None: ...
 
     @domain.task()
@@ -384,7 +388,7 @@ def test_two_siblings_of_one_key_in_a_race_are_one_task(stage: Stage, domain: Do
     @domain.task()
     def late(ctx: Context) -> None: ...
 
-    @domain.task(key=lambda n: str(n))
+    @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> None:
         line.wait(WAIT_S)
         kinds.append(ctx.spawn_sibling(late.options(run_after=0.2)).kind)

@@ -50,3 +50,13 @@ def ends(scheduler: Scheduler, parent: int) -> list[TaskStatus]:
 def ids(outcomes: list[Outcome[Any]]) -> list[int]:
     """The tasks of outcomes."""
     return [outcome.id for outcome in outcomes]
+
+
+def by_number(n: int) -> str:
+    """A key: the number that the task is of."""
+    return str(n)
+
+
+def by_name(name: str) -> str:
+    """A key: the name that the task is of."""
+    return name

@@ -187,6 +187,8 @@ class Runtime:
     def _begin(self) -> None:
         """Start the guardian and the persistence actor."""
         self._location = self._location or self._locate()
+        # Opened here first, so that an error reaches the caller, and before there is a guardian that would have to be stopped.
+        self._first_session = self._open_session()
         self._guardian = guardian = Guardian(
             self.guardian_box,
             self.loop,
@@ -203,8 +205,6 @@ class Runtime:
         self.supervisors = Supervisors(
             self.loop, persistence=self.persistence, dispatcher=self.dispatcher, on_death=guardian.watch
         )
-        # Opened here first, so that an error reaches the caller and not the guardian.
-        self._first_session = self._open_session()
         self._readers = Readers(self._location)
         guardian.launch()
         self._start_actors("persistence")

@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from millrace.model.errors import (
     CommitUnknown,
@@ -89,11 +90,16 @@ def translate_os(error: OSError, *, path: str) -> StoreError:
 
 @contextmanager
 def translated(path: str, *, key: str | None = None) -> Generator[None, None, None]:
-    """Around calls into apsw: what they raise leaves as a `StoreError`, chained. Other errors pass."""
+    """Around calls into apsw: what they raise leaves as a `StoreError`, chained. Other errors pass.
+
+    A text of ours that does not decode is StoreCorrupt: SQLite has no checksums, so a flipped bit is noticed where it is read.
+    """
     try:
         yield
     except apsw.Error as error:
         raise translate(error, path=path, key=key) from error
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise _corrupt(path, f"a value that was never written so: {error}", None) from error
 
 
 def may_write(path: str) -> bool:

@@ -16,6 +16,7 @@ from millrace.actors.hub import Hub
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Reply, Tells
 from millrace.actors.progress import Board
+from millrace.actors.requests import FindOffers
 from millrace.actors.supervisor import ChildrenLeft, ChildrenReady, OfferAgain, OffersFound, TellChildren
 from millrace.actors.supervisors import Supervisors
 from millrace.executors.pool import Executors
@@ -137,7 +138,7 @@ class Delivery:
     def offers(
         self,
         effects: Effects,
-        parent_id: int,
+        request: FindOffers,
         tasks: tuple[Ready, ...],
         asked: int,
         limit: int | None,
@@ -148,8 +149,8 @@ class Delivery:
         if supervisors is not None and executors is not None:
             waiting = {run.claim.id for run in executors.runs() if run.waits}  # they have lent their place
             busy = tuple(child_id for child_id in executing if child_id not in waiting)
-            message = OffersFound(tasks, asked, limit, busy)
-            effects.messages.append(lambda: supervisors.tell(parent_id, message))
+            message = OffersFound(tasks, request.limit, limit, busy, request.question)
+            effects.messages.append(lambda: supervisors.tell(request.parent_id, message))
 
     def offer_again(self, effects: Effects, parents: Iterable[int]) -> None:
         """Bounded parents whose children are in no window."""

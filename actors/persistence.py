@@ -477,8 +477,8 @@ class Persistence(Actor):
             case FindHooks(after, limit):
                 due = ledger.writer.select_hooks(after, limit)
                 self._delivery.hooks(ledger.effects, HooksDue(tuple(due), is_page=True, is_last=len(due) < limit))
-            case FindOffers(parent_id, known, limit):
-                self._find_offers(ledger, parent_id, known, limit)
+            case FindOffers():
+                self._find_offers(ledger, request)
             case Cascade(parents):
                 ledger.effects.cascades.extend(cancelling.cascade(ledger, list(parents)))
             case PromoteDue():
@@ -515,17 +515,16 @@ class Persistence(Actor):
         if ledger.effects.continues:
             ledger.effects.claims += ledger.writer.load_claimed(ledger.effects.continues)
 
-    def _find_offers(self, ledger: Ledger, parent_id: int, known: Iterable[int], limit: int) -> None:
-        parent = ledger.row(parent_id)
+    def _find_offers(self, ledger: Ledger, request: FindOffers) -> None:
+        parent = ledger.row(request.parent_id)
         if parent is None or parent.child_concurrency is None:
             self._delivery.offers(ledger.effects, parent_id, (), limit, None, ())
             return
         ledger.flush()
-        tasks = ledger.writer.select_offers(parent_id, known, max(limit, parent.child_concurrency))
-        executing = ledger.writer.select_executing_children(parent_id)
-        self._delivery.offers(
-            ledger.effects, parent_id, tuple(tasks), limit, parent.child_concurrency, tuple(executing)
-        )
+        bound = parent.child_concurrency
+        tasks = ledger.writer.select_offers(parent.id, request.known, max(request.limit, bound))
+        executing = ledger.writer.select_executing_children(parent.id)
+        self._delivery.offers(ledger.effects, request, tuple(tasks), bound, tuple(executing))
 
     def _reconcile(self, ledger: Ledger) -> None:
         lost = self._delivery.unknown_runs(ledger)

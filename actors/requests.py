@@ -177,6 +177,8 @@ class Cascade:
     """Go on telling the children of these parents of their end."""
 
     parents: tuple[int, ...]
+    question: int
+    """Comes back with the answer: which of its questions it is the answer to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class OffersFound:
     asked: int
     limit: int | None
     executing: tuple[int, ...]
+    question: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,8 @@ class State:
     has_backlog: bool = True
     """Whether the store may have children that wait for a place."""
     is_asking: bool = False
-    is_stale: bool = False
-    """Whether the answer that is on its way was asked for before what it says was lost."""
+    question: int = 0
+    """The number of the last question to the store: only its answer counts."""
 
 
 class Supervisor(Actor):
@@ -208,7 +209,7 @@ class Supervisor(Actor):
 
     def _on_offer_again(self) -> None:
         state = self._state
-        state.limit, state.has_backlog, state.is_stale = None, True, state.is_asking
+        state.limit, state.has_backlog, state.is_asking = None, True, False
         state.out.clear()
         state.recalled.clear()
 
@@ -218,15 +219,15 @@ class Supervisor(Actor):
             return
         room = 1 if state.limit is None else state.limit - len(state.out)
         if room > 0:
-            state.is_asking = True
-            self._persistence.tell(FindOffers(self.parent_id, tuple(state.out), room))
+            state.is_asking, state.has_backlog = True, False
+            state.question += 1
+            self._persistence.tell(FindOffers(self.parent_id, tuple(state.out), room, state.question))
 
     def _on_offers_found(self, message: OffersFound) -> None:
         state = self._state
-        state.is_asking = False
-        if state.is_stale:
-            state.is_stale = False
+        if message.question != state.question or not state.is_asking:
             return
+        state.is_asking = False
         if message.limit is None:
             state.has_backlog = False  # the parent has no bound, or is gone
             return
@@ -234,7 +235,7 @@ class Supervisor(Actor):
             state.out = dict.fromkeys(message.executing)
         state.limit = message.limit
         offered = [task for task in message.tasks if task.id not in state.out][: max(0, state.limit - len(state.out))]
-        state.has_backlog = len(message.tasks) >= message.asked
+        state.has_backlog |= len(message.tasks) >= message.asked
         for task in offered:
             state.out[task.id] = task
         if offered:

@@ -143,7 +143,7 @@ class Supervisors:
                 entry.actor = None
                 self._awake_count -= 1
                 # What it knew may be what it died of, and the mail it had taken out is gone: the successor asks the store.
-                entry.state = State()
+                entry.state = State(question=entry.state.question)
                 if not self._is_stopped:
                     self._wake(actor.parent_id, entry)
         self._on_death(actor, error)

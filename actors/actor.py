@@ -8,6 +8,7 @@ guardian hears of the death and decides (experiments on supervision over pykka s
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Protocol
 
 import pykka
@@ -32,6 +33,10 @@ class Loop(Protocol):
         """Wait for a reply in a thread that is no actor's; False where it did not come in time."""
         ...
 
+    def detach(self, work: Callable[[], None], name: str) -> None:
+        """Have something done in a thread of its own."""
+        ...
+
 
 class ThreadLoop:
     """A daemon thread for each actor."""
@@ -43,6 +48,10 @@ class ThreadLoop:
     def wait(self, reply: Reply[Any], timeout_s: float | None) -> bool:
         """Block."""
         return reply.wait(timeout_s)
+
+    def detach(self, work: Callable[[], None], name: str) -> None:
+        """Start a daemon thread."""
+        threading.Thread(target=work, name=f"millrace-{name}", daemon=True).start()
 
 
 Watcher = Callable[["Actor", BaseException | None], None]
@@ -97,6 +106,11 @@ class Actor(pykka.ThreadingActor):
     def launch(self) -> None:
         """Begin. Pykka's registry does not hear of it: a ``stop_all`` of the application is not meant for the runtime."""
         self._start_actor_loop()
+
+    def stop(self) -> None:
+        """Ask it to end; nothing where it has ended already. From any thread."""
+        with suppress(pykka.ActorDeadError):
+            super().stop()
 
     def _start_actor_loop(self) -> None:
         self._loop.begin(self)

@@ -552,7 +552,7 @@ class Runtime:
             reply.fail(failed)
         self.delivery.fail_watchers(failed)
         # Not here: this is an actor's thread, and the actors are to end.
-        threading.Thread(target=self._wind_down, name="millrace-wind-down", daemon=True).start()
+        self.loop.detach(self._wind_down, "wind-down")
 
     def _wind_down(self) -> None:
         """After a failure: as a stop without grace, as far as there are actors left to do it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from millrace.context import Context
 from millrace.model.codec import UndecodablePayload
-from millrace.model.errors import InvalidTask, TaskInterrupted
+from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Phase
 from millrace.retrying import Policy, decode_options
@@ -241,9 +241,17 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             pending += [link.__cause__, link.__context__]
 
 
+class Interruption(TaskInterrupted):
+    """The interruption of one run, by which it is known again when it comes out of the body."""
+
+    def __init__(self, reason: InterruptReason, run: Run) -> None:
+        super().__init__(reason)
+        self.run = run
+
+
 def _is_interruption(error: BaseException, run: Run) -> bool:
-    """Whether the error is this run's: one that its body made by hand is, one that carries another run's mark is not."""
-    return isinstance(error, TaskInterrupted) and getattr(error, "run", run) is run
+    """One of this run, or one that the body raised of its own; that of another run is an error like any other."""
+    return isinstance(error, TaskInterrupted) and (not isinstance(error, Interruption) or error.run is run)
 
 
 def _describe(error: BaseException) -> str:

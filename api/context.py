@@ -111,11 +111,9 @@ class Context:
             message: shown with the progress.
         """
         count = total if total is not None else (len(items) if isinstance(items, Sized) else None)
-        done = 0
-        for item in items:
+        for done, item in enumerate(items, 1):
             self.check_cancelled()
             yield item
-            done += 1
             if count:
                 self.progress(done / count, message)
         self.check_cancelled()

@@ -15,7 +15,7 @@ from millrace.actors.enqueueing import RunOver
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import AskAncestors, Cancel, Repeat, Submit, Unwatch, Watch
 from millrace.actors.runtime import Runtime, Settings
-from millrace.calls import Calls, current_run
+from millrace.calls import Calls, Interruption, current_run
 from millrace.context import Context, Place, undecodable
 from millrace.futures import Futures
 from millrace.handle import Outcome
@@ -26,7 +26,7 @@ from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted,
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildSummary, IoBudget, TaskId, TaskRecord
 from millrace.model.retry import DEFAULT_RETRY, Retry
-from millrace.model.rows import Claim, NewTask
+from millrace.model.rows import Claim, NewTask, Phase
 from millrace.model.statuses import DuplicatePolicy, TaskStatus
 from millrace.retrying import encode_options
 from millrace.store import records
@@ -98,7 +98,7 @@ class Core:
         definition, options = task.definition, submission.options
         defaults, domain = definition.defaults, task.domain
         codec = definition.payload_codec
-        payload = codec.encode(submission.bound, max_bytes=self.max_payload)  # type: ignore[arg-type]  # its own struct
+        payload = codec.encode(submission.bound, max_bytes=self.max_payload)
         key = options.key
         if key is None:
             key = codec.digest(payload) if definition.key is None else self._key(definition, codec, submission.bound)
@@ -146,7 +146,7 @@ class Core:
         if definition.label is None:
             return definition.name if key is None else check_label(key)
         try:
-            return check_label(codec.call(definition.label, submission.bound)) or key or definition.name  # type: ignore[arg-type]  # its own struct
+            return check_label(codec.call(definition.label, submission.bound)) or key or definition.name
         except InvalidTask:
             raise
         except Exception as error:
@@ -250,9 +250,7 @@ class Core:
                 f"task {task_id}: expected it to end within {seconds:g} s, it is {self.status(task_id)}; wait longer, or cancel it"
             ) from None
 
-    def _await_end_in_body(
-        self, run: Run, task_id: TaskId, reply: Reply[SettledRow], seconds: float | None
-    ) -> None:
+    def _await_end_in_body(self, run: Run, task_id: TaskId, reply: Reply[SettledRow], seconds: float | None) -> None:
         """The body's slot is somebody else's while it waits, and being asked to stop ends the wait."""
         ancestors: Reply[list[int]] = Reply()
         if task_id in self.runtime.ask(AskAncestors(run.claim.id, ancestors), ancestors):
@@ -282,9 +280,7 @@ class Core:
     @staticmethod
     def interruption(run: Run, reason: InterruptReason) -> TaskInterrupted:
         """What a run that was asked to stop raises; known again by the run when it comes out of the body."""
-        error = TaskInterrupted(reason)
-        error.run = run  # type: ignore[attr-defined]  # a mark of the runtime's own
-        return error
+        return Interruption(reason, run)
 
     # Looking and acting
 
@@ -349,7 +345,7 @@ class Core:
             task_name=claim.name,
             key=claim.key,
             label=claim.label,
-            status=TaskStatus.RUNNING if claim.phase < 2 else TaskStatus.CANCELLING,
+            status=TaskStatus.RUNNING if claim.phase <= Phase.BODY else TaskStatus.CANCELLING,
             priority=Priority(claim.priority),
             effective_priority=Priority(claim.priority),
             payload=PLAIN(claim.payload),

@@ -82,7 +82,9 @@ class Domain:
 
         Args:
             name: within the domain; the function's where left out.
-            priority, retry, timeout: as in ``Domain``, for this task.
+            priority: 0 (most urgent) .. 255, in place of the domain's.
+            retry: how failed runs are repeated, in place of the domain's.
+            timeout: seconds that each run may take, in place of the domain's; math.inf for none.
             key: called with the payload, gives the key of a submission; the payload's digest where left out.
             label: called with the payload, gives what people are shown; the key or the name where left out.
             on_duplicate: what a submission does where an active task holds its key.
@@ -236,7 +238,9 @@ class Task(Generic[P, R]):
             run_after: seconds from the submit until it can start.
             run_at: an aware datetime from which on it can start; not together with ``run_after``.
             on_duplicate: what it does where an active task holds its key.
-            fail_fast, max_failures, child_concurrency: as in ``Domain.task``.
+            fail_fast: whether one failed child fails the task.
+            max_failures: failed children that are tolerated, as in ``Domain.task``.
+            child_concurrency: children that may run at once.
             parent: the task (or its context) whose child it is to be.
             sibling_of: the context of a running task whose sibling it is to be.
 
@@ -262,7 +266,7 @@ class Task(Generic[P, R]):
         return self._with(self.own_options.merged(options).merged(place))
 
     def _with(self, options: Options) -> "Task[P, R]":
-        copy: Task[P, R] = Task.__new__(Task)
+        copy = cast("Task[P, R]", Task.__new__(Task))
         copy.domain, copy.name, copy.fn = self.domain, self.name, self.fn
         copy.definition, copy.own_options = self.definition, options
         return copy
@@ -309,7 +313,7 @@ class Submission(Generic[R]):
 
     __slots__ = ("bound", "options", "task")
 
-    def __init__(self, task: Task[..., R], bound: object, options: Options) -> None:
+    def __init__(self, task: Task[..., R], bound: msgspec.Struct, options: Options) -> None:
         """Made by ``Task.call``."""
         self.task = task
         self.bound = bound

@@ -1,4 +1,4 @@
-"""Rows as the runtime moves them: what the store gives and takes, one class a shape. The order of fields is the order of columns."""
+"""Rows as the runtime moves them: what the store gives and takes, one class a shape; fields are in the order of columns."""
 
 from enum import IntEnum
 from typing import NamedTuple

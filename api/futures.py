@@ -57,7 +57,7 @@ class Futures:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="millrace-futures", daemon=True)
                 self._thread.start()
-        reply = _Callback(lambda answered: self._done.put(partial(self._complete, future, task_id, answered, value_of)))
+        reply = _Callback(lambda answered: self._done.put(partial(self._complete, future, answered, value_of)))
         self._core.runtime.tell(Watch(task_id, reply))
         return future
 
@@ -76,9 +76,8 @@ class Futures:
                 return
             complete()
 
-    def _complete(
-        self, future: Future[Any], task_id: int, reply: Reply[SettledRow], value_of: Callable[[TaskRecord], Any]
-    ) -> None:
+    @staticmethod
+    def _complete(future: Future[Any], reply: Reply[SettledRow], value_of: Callable[[TaskRecord], Any]) -> None:
         if not future.set_running_or_notify_cancel():
             return
         try:

@@ -91,7 +91,7 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
     parents = {parent_id: open_parent(ledger, parent_id) for parent_id in {task.parent_id for task in tasks}}
     scopes = [_scope(task, parents[task.parent_id]) for task in tasks]
     last_of = {scope: place for place, scope in enumerate(scopes) if tasks[place].policy != DuplicatePolicy.ALLOW}
-    respawned = _find_respawned(ledger, tasks, scopes, parents)
+    respawned, failed = _find_respawned(ledger, tasks, scopes)
     counted = [
         place
         for place, scope in enumerate(scopes)
@@ -116,6 +116,7 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
             holder,
             is_held=at in winding and task.policy != DuplicatePolicy.ALLOW,
         )
+    _forget_failures(ledger, [(tasks[place], results[place], child_id) for place, child_id in failed.items()])
     final: list[Stored] = []
     for place, scope in enumerate(scopes):
         result = results[place]
@@ -174,22 +175,22 @@ def _find_holders(ledger: Ledger, scopes: Sequence[KeyScope]) -> tuple[dict[int,
 
 
 def _find_respawned(
-    ledger: Ledger, tasks: Sequence[NewTask], scopes: Sequence[KeyScope], parents: dict[int | None, Row | None]
-) -> dict[int, Stored]:
+    ledger: Ledger, tasks: Sequence[NewTask], scopes: Sequence[KeyScope]
+) -> tuple[dict[int, Stored], dict[int, int]]:
     """Submissions that an earlier run of the same spawner has made already: they are that child, whatever the policy.
 
-    So the totals over children are those of an undisturbed run. In a retry a child that failed is spawned anew, and the old
-    one counts no more.
+    So the totals over children are those of an undisturbed run. In a retry a child that failed is spawned anew: the second
+    result has these, by their places.
     """
     by_spawner: dict[tuple[int, int], list[int]] = {}
     for place, task in enumerate(tasks):
         if task.spawner_id is not None and task.spawner_run is not None and task.parent_id is not None:
             by_spawner.setdefault((task.spawner_id, task.spawner_run), []).append(place)
     if not by_spawner:
-        return {}
+        return {}, {}
     ledger.load(spawner_id for spawner_id, _ in by_spawner)
     found: dict[int, Stored] = {}
-    forgotten: set[int] = set()
+    failed: dict[int, int] = {}
     for (spawner_id, run), places in by_spawner.items():
         spawner = ledger.row(spawner_id)
         if spawner is None or run - spawner.round_run <= 1:
@@ -202,13 +203,24 @@ def _find_respawned(
             place = places[at]
             child_id, status = max(children)
             if status in FAILED_ENDS and spawner.retries > 0:
-                parent = parents[tasks[place].parent_id]
-                if parent is not None and child_id not in forgotten:
-                    forgotten.add(child_id)  # once, though one batch may name its key twice
-                    _forget_failure(ledger, parent, child_id)
-                continue
-            found[place] = Stored(SubmitKind.DUPLICATE, child_id)
-    return found
+                failed[place] = child_id
+            else:
+                found[place] = Stored(SubmitKind.DUPLICATE, child_id)
+    return found, failed
+
+
+def _forget_failures(ledger: Ledger, respawned: Iterable[tuple[NewTask, Stored | None, int]]) -> None:
+    """Children that failed and were spawned anew count no more: each once, though one batch may name its key twice.
+
+    One whose key another child holds by now is not spawned anew, and goes on counting.
+    """
+    forgotten: set[int] = set()
+    for task, stored, child_id in respawned:
+        parent = None if task.parent_id is None else ledger.row(task.parent_id)
+        is_anew = stored is not None and stored.kind in (SubmitKind.INSERTED, SubmitKind.SUPERSEDED)
+        if is_anew and parent is not None and child_id not in forgotten:
+            forgotten.add(child_id)
+            _forget_failure(ledger, parent, child_id)
 
 
 def _forget_failure(ledger: Ledger, parent: Row, child_id: int) -> None:
@@ -296,6 +308,7 @@ def _count_new_child(ledger: Ledger, parent: Row) -> None:
     if parent.phase == Phase.FINALIZER and not parent.executing and parent.phase_runs == 0:
         # The finalizer has not started: it waits for this child too.
         parent.phase, parent.status = Phase.CHILDREN, TaskStatus.WAITING.value
+        ledger.tell(events.Waiting, parent, children=parent.child_active)
         ledger.run_ended(parent)  # it may have been offered
     ledger.children_counted(parent)
 

@@ -37,6 +37,7 @@ from millrace.actors.requests import (
     ClaimHooks,
     ClaimTasks,
     EndFlow,
+    EndOfTurn,
     FindHooks,
     FindOffers,
     Flush,
@@ -464,7 +465,7 @@ class Persistence(Actor):
                 _answer(ledger.effects, reply, ledger.writer.ancestors(task_id))
             case Recover(max_crashes, reply):
                 self._recover(ledger, max_crashes, reply)
-            case Flush(reply):
+            case Flush(reply) | EndOfTurn(reply):
                 _answer(ledger.effects, reply, None)
             case ClaimHooks(ids):
                 claims = ledger.writer.claim_hooks(ids)
@@ -518,7 +519,7 @@ class Persistence(Actor):
     def _find_offers(self, ledger: Ledger, request: FindOffers) -> None:
         parent = ledger.row(request.parent_id)
         if parent is None or parent.child_concurrency is None:
-            self._delivery.offers(ledger.effects, parent_id, (), limit, None, ())
+            self._delivery.offers(ledger.effects, request, (), None, ())
             return
         ledger.flush()
         bound = parent.child_concurrency

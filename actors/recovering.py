@@ -29,7 +29,6 @@ def recover_runs(ledger: Ledger, *, max_crashes: int) -> None:
         elif row.closing is not None:
             row.phase = Phase.CHILDREN
             ledger.effects.count("recovered", row.name, "cancelled")
-            settling.stand(row)
             settling.advance(ledger, [row])
         else:
             _recover_run(ledger, row, max_crashes)

@@ -117,6 +117,13 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class EndOfTurn:
+    """Answer when all turns that began before are over: what they committed is told."""
+
+    reply: Reply[None]
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimTasks:
     """Start these; who lost the race is named in the dispatcher's ``ClaimsLost``."""
 
@@ -170,6 +177,8 @@ class FindOffers:
     parent_id: int
     known: tuple[int, ...]
     limit: int
+    question: int
+    """Comes back with the answer: which of its questions it is the answer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +186,6 @@ class Cascade:
     """Go on telling the children of these parents of their end."""
 
     parents: tuple[int, ...]
-    question: int
-    """Comes back with the answer: which of its questions it is the answer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +236,7 @@ Control: TypeAlias = Cancel | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelF
 Work: TypeAlias = (
     Recover
     | Flush
+    | EndOfTurn
     | ClaimTasks
     | ClaimHooks
     | PutBack

@@ -99,6 +99,8 @@ def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
         case ends.CancelItself():
             row.cancel_requested_at_ms = ledger.now_ms
             close(ledger, row, "cancelled")
+            if ledger.has_settled(row.id) is None:
+                ledger.tell(events.CancelRequested, row)
         case ends.Park(reason):
             park(ledger, row, reason)
         case ends.WindDown():
@@ -124,14 +126,10 @@ def _succeeded(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
         row.phase = Phase.CHILDREN
     row.error = row.traceback = None
     row.phase_runs = 0
-    stand(row)
-    step = ends.next_step(row, ledger.catalog.traits(row.name))
-    if step is Step.FINALIZE:
+    if ends.next_step(row, ledger.catalog.traits(row.name)) is Step.FINALIZE:
         _finalize_in_slot(ledger, row)
-        return
-    if step is Step.WAIT:
-        ledger.tell(events.Waiting, row, children=row.child_active)
-    advance(ledger, [row])
+    else:
+        advance(ledger, [row])
 
 
 def _finalize_in_slot(ledger: Ledger, row: Row) -> None:
@@ -214,7 +212,6 @@ def withdraw(ledger: Ledger, runs: Iterable[tuple[int, int]]) -> None:
             ledger.effects.hooks.append(row.id)
         elif row.closing is not None:
             row.phase = Phase.CHILDREN
-            stand(row)
             advance(ledger, [row])
         else:
             row.status = TaskStatus.PENDING.value
@@ -234,26 +231,18 @@ def close(ledger: Ledger, row: Row, status: str) -> None:
     """Decide the end of a task whose body is not executing: its children are told, and it settles after the last of them."""
     row.closing = status
     if status in ends.WITHDRAWN:
+        row.status = TaskStatus.CANCELLING.value
         row.holds_key = Hold.LOST if row.holds_key else Hold.NEVER
         row.rerun = None
     row.delayed = 0
     if not row.executing:
         row.phase = Phase.CHILDREN
         ledger.run_ended(row)  # it may have been offered
-    stand(row)
     if row.child_active:
         row.cascade = Tell.CANCELLED if status in ends.WITHDRAWN else Tell.FAILED
         ledger.effects.cascades.append(row.id)
     ledger.changed(row)
     advance(ledger, [row])
-
-
-def stand(row: Row) -> None:
-    """The status of a task while its run or its children wind down, or are waited for."""
-    if row.closing in ends.WITHDRAWN:
-        row.status = TaskStatus.CANCELLING.value
-    elif not row.executing:
-        row.status = TaskStatus.WAITING.value
 
 
 def settle(ledger: Ledger, row: Row, status: str) -> None:
@@ -274,8 +263,9 @@ def advance(ledger: Ledger, rows: Iterable[Row]) -> None:
                 pass
             case Step.WAIT:
                 if row.status not in (TaskStatus.WAITING, TaskStatus.CANCELLING):
-                    stand(row)
+                    row.status = TaskStatus.WAITING.value
                     ledger.changed(row)
+                    ledger.tell(events.Waiting, row, children=row.child_active)
             case Step.FINALIZE:
                 _queue_finalizer(ledger, row)
             case Step.HOOK:
@@ -283,6 +273,7 @@ def advance(ledger: Ledger, rows: Iterable[Row]) -> None:
                 ledger.changed(row)
                 ledger.effects.hooks.append(row.id)
             case Step.FAIL:
+                row.status = TaskStatus.WAITING.value  # its run is over, and looking for the failure writes the row
                 row.error = ends.failure_of_children(row, _first_failure(ledger, row))
                 row.closing = TaskStatus.FAILED.value
                 work.append(row)
@@ -373,7 +364,6 @@ def _fail_by_children(ledger: Ledger, parent: Row) -> None:
     else:
         parent.phase = Phase.CHILDREN
         ledger.run_ended(parent)  # it may have been offered
-        stand(parent)
     if parent.child_active:
         parent.cascade = Tell.FAILED
         ledger.effects.cascades.append(parent.id)

@@ -299,16 +299,19 @@ class Scheduler:
 
         Args:
             kinds: event classes, base classes too; all where left out.
-            domain, task: only task events of these; events of no task come through.
+            domain: of task events only this domain's; events of no task come through.
+            task: of task events only this task's, in the same way.
             maxsize: events kept for a slow reader, at least 1; the oldest go first, and are counted.
         """
-        return Subscription(
+        subscription = Subscription(
             self._runtime.hub,
             kinds=kinds,
             domain=domain,
             task=None if task is None else self._core.name_of(task),
             maxsize=_at_least("maxsize", maxsize, 1),
         )
+        self._runtime.await_turn()
+        return subscription
 
     # Acting
 

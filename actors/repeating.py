@@ -26,7 +26,9 @@ def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
         if row is None:
             raise not_found(ledger, task_id)
         raise InvalidTask(_refusal(task_id, row.status, allowed))
-    if old.status not in allowed or old.name.startswith("flow::"):
+    if old.payload is None:
+        raise InvalidTask(f"task {task_id}: expected a task, it is a flow; open a new flow, none is repeated")
+    if old.status not in allowed:
         raise InvalidTask(_refusal(task_id, old.status, allowed))
     parent = None if old.parent_id is None else ledger.row(old.parent_id)
     is_child = parent is not None and closed_status(ledger, parent) is None

@@ -192,7 +192,8 @@ class RetryFields(msgspec.Struct, array_like=True):
     label: str
     status: str
     priority: int
-    payload: str
+    payload: str | None
+    """None: it was a flow."""
     parent_id: int | None
     max_retries: int
     fail_fast: int

@@ -102,6 +102,25 @@ def read_record(readers: Readers, task_id: int) -> TaskRecord:
         return make_record(row)
 
 
+def _asked(**given: Any) -> dict[str, Any]:
+    """Bindings from what a caller asks for: what SQLite cannot hold becomes something that equals nothing stored.
+
+    Integers are cut to 64 bits, which no id, limit or page reaches; text with lone surrogates is bound as bytes.
+    """
+    return {name: _holdable(value) for name, value in given.items()}
+
+
+def _holdable(value: Any) -> Any:
+    if isinstance(value, int):
+        return max(-(1 << 63), min(value, (1 << 63) - 1))
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode(errors="surrogatepass")
+    return value
+
+
 def _fits(task_id: int) -> bool:
     """Whether SQLite can hold the id at all."""
     return -(1 << 63) <= task_id < 1 << 63
@@ -119,7 +138,7 @@ def read_status(readers: Readers, task_id: int) -> TaskStatus:
 def find_record(readers: Readers, name: str, key: str) -> TaskRecord | None:
     """The active root task of a name and key, else the newest active child, else the newest settled one."""
     with readers.borrow() as connection:
-        names = {"name": name, "key": key}
+        names = _asked(name=name, key=key)
         task_id = connection.execute(SQL["find_active"], names).get
         if task_id is None:
             task_id = connection.execute(SQL["find_settled"], names).get
@@ -208,7 +227,7 @@ def read_flow(readers: Readers, flow_id: int) -> tuple[Any, int]:
 def find_flow(readers: Readers, key: str) -> int:
     """The newest active flow under a key, else the newest; TaskNotFound."""
     with readers.borrow() as connection:
-        found: int | None = connection.execute(SQL["find_flow"], {"key": key}).get
+        found: int | None = connection.execute(SQL["find_flow"], _asked(key=key)).get
         if found is None:
             raise TaskNotFound(key)
         return found
@@ -225,14 +244,14 @@ def read_tasks(
     before: int | None,
 ) -> list[TaskRecord]:
     """Active and settled tasks by every filter given, newest first."""
-    bindings = {
-        "statuses": None if statuses is None else _encode(statuses).decode(),
-        "name": name,
-        "parent": parent,
-        "key": key,
-        "limit": limit,
-        "before": before if before is not None else (1 << 63) - 1,
-    }
+    bindings = _asked(
+        statuses=None if statuses is None else _encode(statuses).decode(),
+        name=name,
+        parent=parent,
+        key=key,
+        limit=limit,
+        before=before if before is not None else (1 << 63) - 1,
+    )
     with readers.borrow() as connection:
         statement = "select_tasks" if parent is None else "select_tasks_of_parent"
         return [make_record(row) for row in connection.execute(SQL[statement], bindings)]
@@ -240,11 +259,11 @@ def read_tasks(
 
 def count_tasks(readers: Readers, *, statuses: list[str] | None, name: str | None, parent: int | None) -> int:
     """How many active and settled tasks pass every filter given."""
-    bindings = {
-        "statuses": None if statuses is None else _encode(statuses).decode(),
-        "name": name,
-        "parent": parent,
-    }
+    bindings = _asked(
+        statuses=None if statuses is None else _encode(statuses).decode(),
+        name=name,
+        parent=parent,
+    )
     with readers.borrow() as connection:
         statement = "count_tasks" if parent is None else "count_tasks_of_parent"
         count: int = connection.execute(SQL[statement], bindings).get

@@ -1,5 +1,6 @@
 """The supervisors of one scheduler: woken by mail, put to sleep without it. A waiting parent costs no thread."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from millrace.actors.mailbox import Mailbox, Tells
 from millrace.actors.requests import Request
 from millrace.actors.supervisor import Message, Spawn, State, Supervisor
 from millrace.model.errors import SchedulerStopped
+
+log = logging.getLogger("millrace.supervisors")
 
 MANY: Final = 32
 """From so many supervisors awake on, they sleep sooner: two thousand parents in a second keep a few dozen threads."""
@@ -104,9 +107,16 @@ class Supervisors:
             may_sleep=self._may_sleep,
             sleep_after=self._sleep_after,
         )
+        try:
+            actor.launch()
+        except RuntimeError as error:
+            # The system gives no thread, or the interpreter ends: its mail waits for the next that falls asleep, or comes in.
+            log.warning("cannot wake the supervisor of task %d: %s", parent_id, error)
+            self._drowsy[parent_id] = None
+            return
+        self._drowsy.pop(parent_id, None)
         entry.actor = actor
         self._awake_count += 1
-        actor.launch()
 
     def _wake_next(self) -> None:
         """One has fallen asleep: another's turn has come."""

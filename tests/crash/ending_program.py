@@ -1,0 +1,94 @@
+"""A program that ends in a given way, in the middle of a given kind of work. What was acknowledged is noted beside the store.
+
+``python ending_program.py <store> <work> <end>``; it says "END" just before it ends.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+from busy_program import Notes
+from millrace import Context, Domain, MillraceError, Scheduler
+
+domain = Domain("ending")
+has_begun = threading.Semaphore(0)
+
+
+@domain.task()
+def patient(ctx: Context) -> str:
+    """Stops when it is asked to."""
+    has_begun.release()
+    ctx.wait_cancelled(60)
+    ctx.check_cancelled()
+    return "done"
+
+
+@domain.task()
+def deaf(ctx: Context) -> str:
+    """Never looks."""
+    has_begun.release()
+    threading.Event().wait(60)
+    return "done"
+
+
+@domain.task()
+def leaf(ctx: Context, n: int) -> int:
+    return n
+
+
+@domain.task()
+def fruitful(ctx: Context) -> str:
+    """Has children, one after the other, until it is asked to stop."""
+    has_begun.release()
+    number = 0
+    while not ctx.cancelled:
+        ctx.spawn_child(leaf, number)
+        number += 1
+    ctx.check_cancelled()
+    return "done"
+
+
+WORK = {"patient": patient, "deaf": deaf, "fruitful": fruitful}
+
+
+def end_exception() -> None:
+    raise RuntimeError("the end")
+
+
+ENDS: dict[str, Callable[[], object]] = {
+    "main ends": lambda: None,
+    "sys.exit": lambda: sys.exit(3),
+    "exception": end_exception,
+    "os._exit": lambda: os._exit(4),
+}
+
+
+def main() -> None:
+    path, work, end = sys.argv[1:]
+    acks = Notes(path + ".acks")
+    scheduler = Scheduler(path, domains=[domain], max_concurrency=3)
+    scheduler.start()
+    if work != "idle":
+        for number in range(3):
+            acks.write("S", scheduler.submit(WORK[work].options(key=str(number))).id)
+        for _ in range(3):
+            has_begun.acquire()
+
+    def submit() -> None:
+        number = 0
+        while True:
+            try:
+                acks.write("S", scheduler.submit(leaf, number).id)
+            except MillraceError:
+                return  # stopped
+            number += 1
+
+    if work == "fruitful":
+        threading.Thread(target=submit, daemon=True).start()
+    print("END", flush=True)
+    ENDS[end]()
+
+
+if __name__ == "__main__":
+    main()

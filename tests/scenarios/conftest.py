@@ -8,9 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from staging import Stage  # noqa: E402 - found by the line before
+from staging import Stage
 
-from millrace import Domain  # noqa: E402 - stays below it
+from millrace import Domain
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """Batches: all or nothing, in the order given (S-067..S-073)."""
 
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -64,12 +64,12 @@ scheduler.submit_batch(entries())
 """
 
 
-@pytest.mark.crash()
+@pytest.mark.crash
 def test_a_killed_batch_leaves_nothing(stage: Stage) -> None:
     """S-067: where the process is killed in the midst of a batch, nothing of it is stored."""
     ended = subprocess.run([sys.executable, "-c", KILLED, stage.path], capture_output=True, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    assert os.path.getsize(stage.path + "-wal") > 0
+    assert Path(stage.path + "-wal").stat().st_size > 0
     connection = apsw.Connection(stage.path)
     assert connection.execute("select payload from task").fetchall() == [('{"n":-1}',)]
     connection.close()
@@ -187,7 +187,7 @@ def test_each_entry_has_its_own_options(stage: Stage) -> None:
 
 
 def test_the_event_of_a_batch(stage: Stage, domain: Domain) -> None:
-    """S-071, S-327: BatchSubmitted comes after the Submitted of the batch and counts INSERTED and SUPERSEDED; else there is none."""
+    """S-071, S-327: BatchSubmitted comes after the batch's Submitted, with the number of INSERTED and SUPERSEDED; else none."""
 
     @domain.task()
     def work(ctx: Context, n: int) -> None: ...

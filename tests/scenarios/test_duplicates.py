@@ -590,7 +590,7 @@ def test_many_threads_on_one_key(any_stage: Stage, domain: Domain, policy: Dupli
 
 
 def test_bodies_of_one_key_never_overlap(stage: Stage, domain: Domain) -> None:
-    """S-017, S-061, S-065: however many threads supersede one key while it runs, one body runs at a time, and the last ends well."""
+    """S-017, S-061, S-065: many threads supersede one key while it runs: one body runs at a time, and the last ends well."""
     busy = threading.Lock()
     overlaps: list[int] = []
 

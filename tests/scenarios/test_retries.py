@@ -394,7 +394,7 @@ def test_a_dead_letter_is_repeated_by_hand(any_stage: Stage, domain: Domain, way
 
 
 def test_what_can_be_repeated(any_stage: Stage, domain: Domain) -> None:
-    """S-136, S-424, S-427: failed ends and CANCELLED are repeated by retry, only dead letters by retry_dead_letter; else InvalidTask."""
+    """S-136, S-424, S-427: retry takes failed ends and CANCELLED, retry_dead_letter dead letters; else InvalidTask."""
     dead = Failing(domain, ValueError("no"), retry=Retry.none())
     other = Domain("other")
     lost = Failing(other, PermanentError("never"))

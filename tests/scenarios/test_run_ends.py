@@ -368,7 +368,7 @@ def test_an_unprintable_exception(stage: Stage, domain: Domain) -> None:
 
 
 def test_the_outcome_of_a_given_up_run_is_dropped(stage: Stage, domain: Domain) -> None:
-    """S-095, S-096: what a given-up run does later changes no task, its writes raise TaskInterrupted with the reason, and it is counted."""
+    """S-095, S-096: what a given-up run does later changes no task; its writes raise TaskInterrupted with the reason."""
     gate, ended = stage.gate(), threading.Event()
     raised: list[str] = []
 

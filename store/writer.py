@@ -211,10 +211,6 @@ class Writer:
         found: SettledRow | None = self._cursor.execute(SQL["select_record"], {"id": task_id}).fetchone()
         return found
 
-    def raise_priority(self, task_id: int, priority: int) -> None:
-        """Change the stored priority of a queued task."""
-        self._run("raise_priority", id=task_id, priority=priority)
-
     def select_parents(self) -> list[ParentCount]:
         """Active tasks with children in their round."""
         return _decode_parents(self._value("select_parents"))

@@ -217,9 +217,3 @@ SELECT json_group_array(json_array(id, name)) FROM (
 -- Active tasks with children in their round, and how many of those have settled.
 SELECT json_group_array(json_array(id, parent_id, child_total - child_active, child_total))
 FROM task INDEXED BY task_parent WHERE child_total > 0;
-
--- name: raise_priority
-UPDATE task SET priority = :priority WHERE id = :id;
-
--- name: count_ready
-SELECT count(*) FROM task INDEXED BY task_ready WHERE status = 'pending' AND delayed = 0 AND limited = 0 AND held = 0;

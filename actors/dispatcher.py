@@ -263,6 +263,7 @@ class Dispatcher(Actor):
     def on_start(self) -> None:
         """Begin with the runs that are under way; what is ready comes page by page."""
         state = self._state
+        self._executors.resize(state.slots)  # the last change may have died with the dispatcher before this one
         for run in self._executors.runs():
             if not run.waits:  # one that waits has lent its slot
                 state.claimed.add(run.claim.id)

@@ -528,7 +528,10 @@ class Persistence(Actor):
         self._delivery.offers(ledger.effects, request, tuple(tasks), bound, tuple(executing))
 
     def _reconcile(self, ledger: Ledger) -> None:
-        lost = self._delivery.unknown_runs(ledger)
+        # What was claimed a moment ago is not told yet, and will have begun, perhaps ended, when the next turn looks again.
+        claims = [claim for effects in (*self._untold, ledger.effects) for claim in effects.claims]
+        untold = {claim.id for claim in claims}.union(ledger.effects.continues)
+        lost = [(task_id, run) for task_id, run in self._delivery.unknown_runs(ledger) if task_id not in untold]
         if lost:
             ledger.effects.messages.append(lambda: self.mailbox.tell(WithdrawLost(tuple(lost))))
         ledger.effects.interrupts += self._delivery.unasked_runs(ledger)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
+from millrace.model.durations import Seconds, to_seconds
 from millrace.model.priority import Priority
 from millrace.model.statuses import TaskStatus
 
@@ -120,4 +121,17 @@ class Restarts:
     """
 
     limit: int = 3
-    window: float = 60.0
+    window: Seconds = 60.0
+
+    def __post_init__(self) -> None:
+        """Seconds become a float; ValueError and TypeError where a value is not as said."""
+        if isinstance(self.limit, bool) or not isinstance(self.limit, int):
+            raise TypeError(f"limit: expected an int, got {type(self.limit).__name__}")
+        if self.limit < 0:
+            raise ValueError(f"limit: expected 0 or more restarts, got {self.limit}")
+        object.__setattr__(self, "window", to_seconds(self.window, "window"))
+
+    @property
+    def window_s(self) -> float:
+        """The window in seconds."""
+        return to_seconds(self.window, "window")

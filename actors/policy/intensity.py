@@ -12,16 +12,17 @@ class Intensity:
     """Counts failures in a sliding window of time."""
 
     def __init__(self, restarts: Restarts) -> None:
-        self._restarts = restarts
+        self._limit = restarts.limit
+        self._window_s = restarts.window_s
         self._failures: deque[float] = deque()
 
     def allows(self, now: float) -> bool:
         """Count a failure at monotonic time ``now``; False where it is one too many."""
         self._failures.append(now)
-        while now - self._failures[0] > self._restarts.window:
+        while now - self._failures[0] > self._window_s:
             self._failures.popleft()
-        return len(self._failures) <= self._restarts.limit
+        return len(self._failures) <= self._limit
 
     def backoff_s(self) -> float:
         """Seconds to wait before the replacement: a failure of the store is mostly one of its surroundings, and passes."""
-        return min(1.0, 0.01 * 2.0 ** (len(self._failures) - 1))
+        return min(1.0, 0.01 * 2.0 ** min(len(self._failures) - 1, 10))

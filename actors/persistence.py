@@ -351,7 +351,7 @@ class Persistence(Actor):
         if submits:
             self._submit(ledger, submits)
         for request in requests:
-            if not isinstance(request, (RunOutcome, Submit, ClaimTasks, Refill)):
+            if not isinstance(request, (RunOutcome, Submit, ClaimTasks, Refill, FindOffers)):
                 ledger.flush()
                 self._control(ledger, request)
         ledger.flush()
@@ -363,7 +363,10 @@ class Persistence(Actor):
         if wanted:
             self._claim(ledger, wanted)
         for request in requests:
-            if isinstance(request, Refill):
+            # Last, so that nothing is found that this turn itself has moved on.
+            if isinstance(request, FindOffers):
+                self._find_offers(ledger, request)
+            elif isinstance(request, Refill):
                 page = tuple(ledger.writer.select_ready(request.after, request.limit))
                 self._delivery.page(ledger.effects, PageLoaded(page, request.after, request.limit))
 
@@ -478,8 +481,6 @@ class Persistence(Actor):
             case FindHooks(after, limit):
                 due = ledger.writer.select_hooks(after, limit)
                 self._delivery.hooks(ledger.effects, HooksDue(tuple(due), is_page=True, is_last=len(due) < limit))
-            case FindOffers():
-                self._find_offers(ledger, request)
             case Cascade(parents):
                 ledger.effects.cascades.extend(cancelling.cascade(ledger, list(parents)))
             case PromoteDue():
@@ -501,7 +502,7 @@ class Persistence(Actor):
                     _refuse(ledger.effects, request.reply, error)
                 else:
                     _answer(ledger.effects, request.reply, answer)
-            case RunOutcome() | Submit() | ClaimTasks() | Refill():
+            case RunOutcome() | Submit() | ClaimTasks() | Refill() | FindOffers():
                 raise AssertionError("handled in its own step of the turn")
             case _:
                 log.error("an unknown request was dropped: %r", request)

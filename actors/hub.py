@@ -39,7 +39,7 @@ class Feed:
             for _ in range(dropped):
                 self._events.popleft()
             self.missed += dropped
-            self._changed.notify()
+            self._changed.notify(len(wanted))
         return dropped
 
     def get(self, timeout_s: float | None) -> Event | None:

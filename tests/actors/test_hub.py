@@ -1,0 +1,81 @@
+"""Subscribers' feeds: bounded, in order, and never silently short."""
+
+import threading
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.actors.hub import Feed, Hub
+from millrace.model.events import BatchSubmitted, Event
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def event(number: int) -> BatchSubmitted:
+    return BatchSubmitted(at=NOW, inserted=number)
+
+
+def numbers(feed: Feed) -> list[int]:
+    """What is in the feed."""
+    found = []
+    while (one := feed.get(0.0)) is not None:
+        assert isinstance(one, BatchSubmitted)
+        found.append(one.inserted)
+    return found
+
+
+@given(st.lists(st.lists(st.integers(0, 99), max_size=12), max_size=8), st.integers(1, 10))
+def test_a_feed_keeps_the_newest_and_counts_the_others(batches: list[list[int]], maxsize: int) -> None:
+    """Of what it accepts, in order; kept and missed are all of it."""
+    feed = Feed(lambda one: isinstance(one, BatchSubmitted) and one.inserted % 2 == 0, maxsize)
+    told = [number for batch in batches for number in batch if number % 2 == 0]
+    dropped = sum(feed.put([event(number) for number in batch]) for batch in batches)
+    assert numbers(feed) == told[-maxsize:]
+    assert feed.missed == dropped == max(0, len(told) - maxsize)
+
+
+def test_a_closed_feed_is_read_out() -> None:
+    """What came before the close can still be read; what comes after is not taken."""
+    feed = Feed(lambda one: True, 10)
+    feed.put([event(1), event(2)])
+    feed.close()
+    feed.put([event(3)])
+    assert not feed.is_over
+    assert numbers(feed) == [1, 2]
+    assert feed.is_over
+    assert feed.get(None) is None
+
+
+def test_a_hub_tells_everybody_who_listens() -> None:
+    """From being added to being removed; one slow reader costs the others nothing, and is counted."""
+    hub = Hub()
+    assert not hub.is_heard
+    quick, slow = Feed(lambda one: True, 10), Feed(lambda one: True, 1)
+    hub.publish([event(0)])
+    hub.add(quick)
+    hub.add(slow)
+    assert hub.is_heard
+    hub.publish([event(1), event(2)])
+    hub.remove(slow)
+    hub.publish([event(3)])
+    assert (numbers(quick), numbers(slow), hub.dropped) == ([1, 2, 3], [2], 1)
+    hub.close()
+    assert not hub.is_heard
+    assert quick.is_over
+
+
+def test_each_of_several_readers_is_woken() -> None:
+    """As many events as come at once wake as many readers."""
+    feed = Feed(lambda one: True, 10)
+    found: list[Event | None] = []
+    readers = [threading.Thread(target=lambda: found.append(feed.get(10.0))) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    while len(feed._changed._waiters) < 3:  # type: ignore[attr-defined]  # the condition's own list of who waits
+        pass
+    feed.put([event(n) for n in range(3)])
+    for reader in readers:
+        reader.join(10.0)
+    assert len(found) == 3
+    assert None not in found

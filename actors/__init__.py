@@ -1,0 +1,36 @@
+"""The runtime: actors over pykka, the pure rules they decide by, and the transactions that carry the rules out.
+
+| module | knows |
+|---|---|
+| ``runtime`` | one scheduler, from opening to stop: makes, joins and ends everything below |
+| ``actor``, ``mailbox``, ``times`` | the loop of an actor, addresses that outlive it, replies, the injected clocks |
+| ``guardian`` | which actors run; replaces those that fail |
+| ``persistence`` | the one writer: what waits in its inbox is one transaction |
+| ``dispatcher`` | which ready task starts next |
+| ``supervisor``, ``supervisors`` | the children of one parent; woken by mail, asleep without |
+| ``clock`` | all that is due later |
+| ``ledger``, ``effects`` | a transaction's rows in memory, and what follows once it is committed |
+| ``enqueueing``, ``settling``, ``cancelling``, ``flows``, ``repeating``, ``recovering``, ``pruning``, ``controls`` | what each request means for rows |
+| ``policy`` | the decisions, as pure functions |
+| ``requests``, ``delivery``, ``hub``, ``progress`` | what persistence is asked; who hears of a commit; subscribers; fractions |
+
+Guarantees: nobody hears of a change before it is committed; every call is answered or raises, whichever actor dies; all that an
+actor knows can be rebuilt from the store and the executors.
+
+A start, from left to right; each arrow is a message, each name a thread:
+
+    caller --Submit--> persistence --TasksReady--> dispatcher --ClaimTasks--> persistence --claims--> executor
+                           ^  |                                                                          |
+                           |  +--ChildrenReady--> supervisor (bounded parents) --TasksReady--> dispatcher |
+                           +---------------------------------RunOutcome----------------------------------+
+
+The runtime itself:
+
+    new -> open -> starting -> running -> stopping -> stopped -> starting ...
+                                  +-> failed, winding down by itself
+
+Fails: an actor that raises ends, those that wait for it are answered, and the guardian replaces it and what was started after
+it (persistence, clock, dispatcher; supervisors one by one) after a pause of 10 ms to 1 s. More than ``Restarts.limit`` failures in
+``Restarts.window``, or a store that must not be written, and the scheduler has failed: bodies are asked to stop, calls raise
+``SchedulerFailed``, the process goes on.
+"""

@@ -1,0 +1,26 @@
+"""The vocabulary: values that all other layers speak in. No thread, no IO, nothing of ours imported.
+
+| module | knows |
+|---|---|
+| ``statuses``, ``priority``, ``names`` | the closed sets and ranges: statuses, policies, priorities, what a task may be called |
+| ``records``, ``events``, ``errors`` | what users are given: records, events, every error with its facts |
+| ``rows``, ``outcomes``, ``catalog`` | what the layers give each other: rows of the store, ends of runs, which functions a task has |
+| ``retry``, ``retention`` | how failed runs are repeated, how much history is kept |
+| ``durations`` | the one place where durations and times change their form |
+| ``codec``, ``signature``, ``json_rules`` | payloads and memos: what fits a body, what JSON it becomes, and back |
+
+Guarantees: values are checked where they are made, so a layer below need not look again; a value that is made does not change
+(``Row`` apart, which one transaction holds).
+
+A task is active, a row of the queue, or settled, a row of the history; nothing leaves a terminal status:
+
+    PENDING -> RUNNING -> COMPLETED, FAILED, DEAD_LETTER
+       ^          |
+       |          +-> PENDING           retry, rerun, interruption
+       |          +-> WAITING           children are active
+       +- WAITING                       the finalizer is next
+    PENDING <-> PARKED                  this program cannot run it; one that can starts
+    any active -> CANCELLING -> CANCELLED, SUPERSEDED
+
+Fails: with the errors of ``errors``, in the caller's thread; there is nothing else to fail here.
+"""

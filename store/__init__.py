@@ -1,0 +1,26 @@
+"""The only SQLite: schema, migrations, every statement, the writer's transactions, readers, and who owns the file.
+
+| module | knows |
+|---|---|
+| ``sql/``, ``statements`` | every statement, by name; no other folder has any |
+| ``migrations/``, ``migrate`` | how a store of any age becomes today's, in one transaction |
+| ``connection``, ``filesystem``, ``private`` | how a connection is opened and set; where a store may lie; ":memory:" |
+| ``opening`` | that a file is a store, whole, and still the one that was opened |
+| ``ownership``, ``fork`` | one process runs a store; a forked child keeps nothing of it |
+| ``session``, ``writer`` | the one writing connection: transactions, syncs, the log |
+| ``readers``, ``records`` | read-only connections for any thread; records and counts |
+| ``faults`` | the one boundary where SQLite's errors become millrace's |
+
+Guarantees:
+
+- What a synced commit returned for survives a power cut; any commit survives the death of the process.
+- Each transaction takes the write lock before it reads, and commits only into the files that were opened, by their owner.
+- A row is in ``task`` (active) or in ``history`` (settled), never in both. Every move names the state it comes from.
+- Readers see one consistent state, block nobody, and can write nothing.
+
+    free --acquire--> owned --release, or the end of the process, however it ends--> free
+
+Fails: each call with a ``StoreError`` that has SQLite's code and cause. After ``StoreMoved`` and ``StoreCorrupt`` nothing is
+written any more; after a failed sync (``CommitUnknown``) the log is begun anew before anything else is written; all others may
+be tried again.
+"""

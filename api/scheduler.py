@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import queue
 import signal
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from types import FrameType, TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar
@@ -139,22 +140,33 @@ class Scheduler:
         """
         seconds = to_seconds(grace, "grace")
         self.start()
-        asked = threading.Event()
-        with _Signals(lambda: self._on_signal(asked)):
-            while not asked.is_set() and not self._runtime.wait_stopped(1.0):
-                pass
-            if asked.is_set():
-                stopper = threading.Thread(target=self.stop, args=(seconds,), name="millrace-stop", daemon=True)
-                stopper.start()
-                while stopper.is_alive():
-                    stopper.join(0.2)
-            else:
-                self.stop(seconds)
+        # A simple queue, as a signal handler may put into it whatever the thread it interrupts is doing.
+        happened: queue.SimpleQueue[str] = queue.SimpleQueue()
+        signals: list[None] = []
 
-    def _on_signal(self, asked: threading.Event) -> None:
-        if asked.is_set():
-            self._runtime.hurry()
-        asked.set()
+        def on_signal() -> None:
+            signals.append(None)
+            if len(signals) > 1:
+                self._runtime.hurry()
+            happened.put("signal")
+
+        def tell_after(wait: Callable[[], object], name: str) -> None:
+            def work() -> None:
+                try:
+                    wait()
+                finally:
+                    happened.put(name)
+
+            threading.Thread(target=work, name=f"millrace-{name}", daemon=True).start()
+
+        with _Signals(on_signal):
+            tell_after(self._runtime.wait_stopped, "stopped")
+            if happened.get() == "signal":
+                # In another thread: the second signal is handled in this one.
+                tell_after(lambda: self.stop(seconds), "drained")
+                while happened.get() == "signal":
+                    pass
+            self.stop(seconds)  # waits for the one under way
 
     def __enter__(self) -> Self:
         return self.start()

@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,7 +55,7 @@ class Program:
 
 
 @contextlib.contextmanager
-def noted(ctx: Context, phase: str) -> Any:
+def noted(ctx: Context, phase: str) -> Iterator[None]:
     """Around the work of a function."""
     words = (Program.boot, ctx.id, phase, ctx.attempt)
     Program.runs.write("B", *words)
@@ -148,19 +149,18 @@ def slow_cancelled(ctx: Context, n: int) -> None:
 def submission(rng: random.Random) -> Submission[Any]:
     """One of the kinds that there are."""
     n = rng.randrange(1_000_000)
-    return rng.choice(
-        [
-            lambda: leaf.call(n),
-            lambda: leaf.call(n),
-            lambda: flaky.call(n),
-            lambda: doomed.call(n),
-            lambda: slow.call(n),
-            lambda: tree.call(n, rng.randint(1, 4), 0),
-            lambda: tree.options(child_concurrency=2).call(n, 2, 1),
-            lambda: fragile.call(n),
-            lambda: leaf.options(run_after=rng.random() * 0.05).call(n),
-        ]
-    )()
+    kinds: list[Callable[[], Submission[Any]]] = [
+        lambda: leaf.call(n),
+        lambda: leaf.call(n),
+        lambda: flaky.call(n),
+        lambda: doomed.call(n),
+        lambda: slow.call(n),
+        lambda: tree.call(n, rng.randint(1, 4), 0),
+        lambda: tree.options(child_concurrency=2).call(n, 2, 1),
+        lambda: fragile.call(n),
+        lambda: leaf.options(run_after=rng.random() * 0.05).call(n),
+    ]
+    return rng.choice(kinds)()
 
 
 def step(scheduler: Scheduler, rng: random.Random, name: str) -> None:
@@ -175,9 +175,18 @@ def step(scheduler: Scheduler, rng: random.Random, name: str) -> None:
         case 5 | 6:
             size = rng.randint(2, 40)
             label = f"batch {name}-{rng.randrange(1 << 30)} {size}"
-            stored(scheduler.submit_batch([leaf.options(label=label).call(rng.randrange(1 << 30)) for _ in range(size)]))
+            stored(
+                scheduler.submit_batch([leaf.options(label=label).call(rng.randrange(1 << 30)) for _ in range(size)])
+            )
         case 7 | 8:
-            outcome = stored([submit(scheduler, rng.choice([slow.call(rng.randrange(1 << 30)), tree.call(rng.randrange(1 << 30), 3, 1)]))])[0]
+            outcome = stored(
+                [
+                    submit(
+                        scheduler,
+                        rng.choice([slow.call(rng.randrange(1 << 30)), tree.call(rng.randrange(1 << 30), 3, 1)]),
+                    )
+                ]
+            )[0]
             result = scheduler.cancel(outcome.id)
             if result.accepted:
                 Program.acks.write("C", outcome.id)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from busy_program import Notes
+
 from millrace import Context, Domain, MillraceError, Scheduler
 
 domain = Domain("ending")
@@ -86,7 +87,7 @@ def main() -> None:
 
     if work == "fruitful":
         threading.Thread(target=submit, daemon=True).start()
-    print("END", flush=True)
+    os.write(1, b"END\n")
     ENDS[end]()
 
 

@@ -232,9 +232,10 @@ class Replay:
 
 def _survivors(file: _File, survival: Survival, rng: random.Random) -> bytes:
     image = bytearray(file.durable)
+    kept: list[Operation] = []
     match survival:
         case "none":
-            kept: list[Operation] = []
+            pass
         case "prefix":
             kept = file.pending[: rng.randint(0, len(file.pending))]
         case "subset":

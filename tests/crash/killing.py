@@ -16,8 +16,9 @@ from typing import Self
 
 import busy_program
 from busy_program import read_lines
-from millrace import ParentClosed, Scheduler, TaskStatus
 from wreck import active, find_violations, open_wreck, settled, torn_batches
+
+from millrace import ParentClosed, Scheduler, TaskStatus
 
 ACTIVE = [status for status in TaskStatus if not status.is_terminal]
 
@@ -104,9 +105,9 @@ class Life:
             assert find_violations(connection) == [], self
             assert torn_batches(connection) == [], self
             queued, ended = active(connection), settled(connection)
-            cancels = dict(
-                connection.execute("SELECT id, closing FROM task WHERE cancel_requested_at_ms IS NOT NULL").fetchall()
-            )
+            cancels = {
+                row[0] for row in connection.execute("SELECT id FROM task WHERE cancel_requested_at_ms IS NOT NULL")
+            }
         finally:
             connection.close()
         undone = {task_id: status for task_id, status in self.ends.items() if ended.get(task_id) != status}

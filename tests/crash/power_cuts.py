@@ -14,10 +14,11 @@ import busy_program
 import pytest
 from faultvfs import Disk, Mark, Replay, Survival
 from killing import run_out
+from wreck import active, find_violations, open_wreck, settled, torn_batches
+
 from millrace import Scheduler
 from millrace.store import session
 from millrace.store.connection import locate
-from wreck import active, find_violations, open_wreck, settled, torn_batches
 
 
 class MarkedNotes(busy_program.Notes):
@@ -106,8 +107,7 @@ def cut_often(
 ) -> Findings:
     """Cut the power at so many random points, and look at each wreck.
 
-    Args:
-        acked_before_s: acknowledgements of the last seconds before the cut may be lost.
+    Acknowledgements of the last ``acked_before_s`` seconds before a cut may be lost.
     """
     rng = random.Random(f"{seed} {survival}")
     replay = Replay(disk.operations, is_lying=is_lying)
@@ -141,9 +141,7 @@ def look(disk: Disk, path: Path, cut: Cut, findings: Findings, acked_before_s: f
     """Everything acknowledged before the cut must be there, and the file in order."""
     cut_at = disk.times[cut.after - 1]
     # An acknowledgement after the last operation before the cut was not out yet.
-    acks = itertools.takewhile(
-        lambda mark: mark.after < cut.after and mark.at <= cut_at - acked_before_s, disk.marks
-    )
+    acks = itertools.takewhile(lambda mark: mark.after < cut.after and mark.at <= cut_at - acked_before_s, disk.marks)
     compare(path, str(cut), acks, findings)
 
 
@@ -175,5 +173,3 @@ def compare(path: Path, what: str, acks: Iterable[Mark], findings: Findings) -> 
                 is_kept = task_id in cancels or ended.get(task_id) == "cancelled"
         if not is_kept:
             findings.lost.append(f"{what}: {mark}")
-
-

@@ -9,8 +9,9 @@ import ending_program
 import pytest
 from busy_program import read_lines
 from killing import run_out
-from millrace import Context, Domain, Scheduler, TaskStatus
 from wreck import active, find_violations, open_wreck, settled
+
+from millrace import Context, Domain, Scheduler, TaskStatus
 
 pytestmark = pytest.mark.crash
 

@@ -1,4 +1,4 @@
-"""The power may fail at any instant: with durability "power" nothing acknowledged is lost, with "process" the last second may be."""
+"""The power may fail at any instant: "power" loses nothing acknowledged, "process" no more than the last second."""
 
 import random
 import tempfile
@@ -9,10 +9,11 @@ from typing import Literal
 import busy_program
 import pytest
 from faultvfs import SURVIVALS, Disk, Replay, Survival, disk
+from power_cuts import Findings, NoNotes, compare, cut_often, lay_out, record, recover, use_disk
+
 from millrace import Scheduler
 from millrace.actors import persistence
 from millrace.store.writer import Writer
-from power_cuts import Findings, NoNotes, compare, cut_often, lay_out, record, recover, use_disk
 
 pytestmark = pytest.mark.crash
 
@@ -167,9 +168,7 @@ def test_commits_without_syncs_are_found_out(tmp_path: Path, wrecks: Path, monke
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("survival", SURVIVALS)
-def test_forty_thousand_power_cuts_lose_nothing(
-    tmp_path: Path, wrecks: Path, survival: Survival, seed: int
-) -> None:
+def test_forty_thousand_power_cuts_lose_nothing(tmp_path: Path, wrecks: Path, survival: Survival, seed: int) -> None:
     """The same 1,000 times for each of ten records and each way of forgetting."""
     findings = cut_often(recorded(tmp_path, "power", seed=seed, steps=150), wrecks, survival, 1_000, seed=seed)
     assert not findings.damaged

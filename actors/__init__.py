@@ -10,7 +10,8 @@
 | ``supervisor``, ``supervisors`` | the children of one parent; woken by mail, asleep without |
 | ``clock`` | all that is due later |
 | ``ledger``, ``effects`` | a transaction's rows in memory, and what follows once it is committed |
-| ``enqueueing``, ``settling``, ``cancelling``, ``flows``, ``repeating``, ``recovering``, ``pruning``, ``controls`` | what each request means for rows |
+| ``enqueueing``, ``settling``, ``cancelling``, ``flows`` | what a submit, an end, a cancel or a flow's change means for rows |
+| ``repeating``, ``recovering``, ``pruning``, ``controls`` | the same for retries by hand, starts, retention, single requests |
 | ``policy`` | the decisions, as pure functions |
 | ``requests``, ``delivery``, ``hub``, ``progress`` | what persistence is asked; who hears of a commit; subscribers; fractions |
 

@@ -2,9 +2,9 @@
 
 | module | knows |
 |---|---|
-| ``statuses``, ``priority``, ``names`` | the closed sets and ranges: statuses, policies, priorities, what a task may be called |
+| ``statuses``, ``priority``, ``names`` | closed sets and ranges: statuses, policies, priorities, what a task may be called |
 | ``records``, ``events``, ``errors`` | what users are given: records, events, every error with its facts |
-| ``rows``, ``outcomes``, ``catalog`` | what the layers give each other: rows of the store, ends of runs, which functions a task has |
+| ``rows``, ``outcomes``, ``catalog`` | what layers give each other: rows of the store, ends of runs, a task's functions |
 | ``retry``, ``retention`` | how failed runs are repeated, how much history is kept |
 | ``durations`` | the one place where durations and times change their form |
 | ``codec``, ``signature``, ``json_rules`` | payloads and memos: what fits a body, what JSON it becomes, and back |

@@ -7,4 +7,7 @@
 | ``admission`` | which ready task starts next, and how many starts are claimed ahead |
 | ``window`` | which part of the ready queue is held in memory |
 | ``intensity`` | when failing actors stop the scheduler |
+| ``patience`` | how long a request that is in no hurry waits for company |
+| ``rollup`` | how far a parent is, by its children |
+| ``retention`` | which settled rows are pruned |
 """

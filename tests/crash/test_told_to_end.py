@@ -93,7 +93,7 @@ def test_an_interrupted_run_costs_no_attempt(tmp_path: Path, start: Start) -> No
     queued.stop()
     program = start(told_program.__file__, path, 0.1, "quiet")
     assert said(program) == "READY"
-    wait_for_run(path, task_id)
+    wait_for_run(path)
     program.terminate()
     _, errors = program.communicate(timeout=60)
     assert program.returncode == 0, errors
@@ -115,7 +115,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, start: Start) -> None:
     queued.stop()
     program = start(told_program.__file__, path, 60, "quiet")
     assert said(program) == "READY"
-    wait_for_run(path, 1)
+    wait_for_run(path)
     program.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
         program.wait(0.5)
@@ -126,16 +126,12 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, start: Start) -> None:
     assert program.returncode == 0, errors
 
 
-def wait_for_run(path: Path, task_id: int) -> None:
-    """Until the file says that the task executes."""
-    connection = open_wreck(path)
-    try:
-        deadline = time.monotonic() + 20
-        while not connection.execute("SELECT executing FROM task WHERE id = ?", (task_id,)).get:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        connection.close()
+def wait_for_run(path: Path) -> None:
+    """Until the body has begun, which is after its start is in the file."""
+    deadline = time.monotonic() + 20
+    while not read_lines(Path(f"{path}.runs")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_a_frozen_program_keeps_its_store(tmp_path: Path, start: Start) -> None:

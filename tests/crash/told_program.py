@@ -19,6 +19,7 @@ domain = Domain("told")
 @domain.task()
 def patient(ctx: Context) -> str:
     """Stops when it is asked to, half a minute later otherwise."""
+    Program.runs.write("B", ctx.id)
     ctx.wait_cancelled(30)
     ctx.check_cancelled()
     return "done"

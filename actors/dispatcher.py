@@ -138,7 +138,7 @@ class Reclaimed:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """These had not been claimed, and are their supervisor's again."""
+    """These had not been claimed, and are their supervisor's again; the others of the recall have been."""
 
     ids: tuple[int, ...]
     claimed: tuple[int, ...]
@@ -267,6 +267,8 @@ class Dispatcher(Actor):
         for run in self._executors.runs():
             if not run.waits:  # one that waits has lent its slot
                 state.claimed.add(run.claim.id)
+            if self._is_suspect(run.claim.crashes):
+                state.suspects.add(run.claim.id)
             self._guard(run)
         for run in self._executors.hook_runs():
             state.hooks_claimed.add(run.claim.id)
@@ -421,7 +423,7 @@ class Dispatcher(Actor):
             if task.id in state.abandoned:
                 self._hold_for_thread(task)
                 continue
-            if task.crashes and task.crashes >= self._max_crashes - 1:
+            if self._is_suspect(task.crashes):
                 if state.suspects:
                     state.held_back[task.id] = task
                     continue
@@ -429,6 +431,10 @@ class Dispatcher(Actor):
             picked.append(task.id)
             state.last_claimed = max(state.last_claimed, (task.priority, task.phase, task.id))
         return picked
+
+    def _is_suspect(self, crashes: int) -> bool:
+        """One death of the process more, and it is a dead letter."""
+        return 0 < crashes >= self._max_crashes - 1
 
     def _watch_lead(self) -> None:
         self._state.is_watching_lead = True

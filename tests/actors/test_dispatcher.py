@@ -1,0 +1,348 @@
+"""The dispatcher, driven by hand: what it claims, holds back and frees."""
+
+from typing import Any
+
+import pytest
+
+from millrace.actors.clock import Arm
+from millrace.actors.dispatcher import (
+    ClaimsLost,
+    Dispatcher,
+    HooksDue,
+    Interrupted,
+    Lent,
+    PageLoaded,
+    Reclaimed,
+    RunOverdue,
+    RunsEnded,
+    SetDispatching,
+    SetSlots,
+    StopOverdue,
+    TasksReady,
+    ThreadEnded,
+)
+from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.requests import ClaimHooks, ClaimTasks, GiveUpRetry, PutBack, Refill
+from millrace.executors.run import Run
+from millrace.model.outcomes import RunKind, RunOutcome
+from millrace.model.rows import Claim, Phase, Ready
+
+
+def claim(task_id: int, *, phase: Phase = Phase.BODY, crashes: int = 0, run: int = 1) -> Claim:
+    values: dict[str, Any] = dict.fromkeys(Claim.__struct_fields__, 0)
+    values |= {
+        "id": task_id,
+        "run": run,
+        "phase": int(phase),
+        "crashes": crashes,
+        "name": "play::body",
+        "options": None,
+    }
+    return Claim(**values)
+
+
+class Ears:
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def tell(self, message: Any) -> None:
+        self.heard.append(message)
+
+    def take(self, kind: type) -> list[Any]:
+        """What was heard of a kind; forgotten now."""
+        found = [message for message in self.heard if isinstance(message, kind)]
+        self.heard = [message for message in self.heard if not isinstance(message, kind)]
+        return found
+
+
+class FakeExecutors:
+    """Runs that the test begins and ends."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[int, Run] = {}
+        self.hooks: dict[int, Run] = {}
+        self.given_up: list[Run] = []
+        self.slots = 0
+
+    def begin(self, *claims: Claim) -> None:
+        for one in claims:
+            (self.hooks if one.phase == Phase.HOOK else self.bodies)[one.id] = Run(one)
+
+    def resize(self, slots: int) -> None:
+        self.slots = slots
+
+    def runs(self) -> list[Run]:
+        return list(self.bodies.values())
+
+    def hook_runs(self) -> list[Run]:
+        return list(self.hooks.values())
+
+    def abandoned(self) -> list[Run]:
+        return self.given_up
+
+    def run_of(self, task_id: int) -> Run | None:
+        return self.bodies.get(task_id) or self.hooks.get(task_id)
+
+    def is_running(self, task_id: int, run: int) -> bool:
+        return self.run_of(task_id) is not None
+
+    def timeout_left_s(self, run: Run) -> float | None:
+        return None
+
+    def hook_timeout_s(self, task_id: int, run: int) -> float | None:
+        return 3.0 if task_id in self.hooks else None
+
+    def abandoned_timeout_s(self, task_id: int, run: int) -> float | None:
+        return next((2.0 for one in self.given_up if one.claim.id == task_id and one.asked == "timeout"), None)
+
+    def withdraw(self) -> list[Claim]:
+        return []
+
+    def withdraw_one(self, task_id: int, run: int) -> bool:
+        return False
+
+    def interrupt(self, task_id: int, run: int, reason: Any) -> bool:
+        return task_id in self.bodies
+
+    def interrupt_overdue(self, task_id: int, run: int) -> float | None:
+        found = self.bodies.get(task_id)
+        if found is None:
+            return None
+        found.ask("timeout")
+        return 2.0
+
+    def abandon(self, task_id: int, run: int, why: str) -> RunOutcome | None:
+        found = self.bodies.pop(task_id, None) or self.hooks.pop(task_id, None)
+        if found is None:
+            return None
+        self.given_up.append(found)
+        return RunOutcome(task_id, run, found.claim.phase, "play::body", RunKind.FAILED, error=why, abandoned=True)
+
+
+class Stage:
+    def __init__(self, slots: int, executors: FakeExecutors | None = None, *, is_page_there: bool = True) -> None:
+        self.persistence, self.clock = Ears(), Ears()
+        self.executors = executors or FakeExecutors()
+        self.dispatcher = Dispatcher(
+            Mailbox("dispatcher"),
+            None,  # type: ignore[arg-type]  # nothing drives it but the test
+            lambda actor, error: None,
+            persistence=self.persistence,
+            clock=self.clock,
+            executors=self.executors,  # type: ignore[arg-type]  # as much of them as it uses
+            slots=slots,
+            cancel_timeout_s=30.0,
+            max_crashes=3,
+            is_dispatching=True,
+        )
+        self.dispatcher.on_start()
+        if is_page_there:
+            for refill in self.persistence.take(Refill):
+                self.tell(PageLoaded((), refill.after, refill.limit))
+
+    def tell(self, *messages: Any) -> None:
+        self.dispatcher.receive(messages)
+
+    def ready(self, *ids: int, crashes: int = 0, priority: int = 128) -> None:
+        self.tell(TasksReady(tuple(Ready(priority, 1, task_id, crashes) for task_id in ids)))
+
+    def claimed(self) -> list[int]:
+        """What was claimed since the last look."""
+        return [task_id for request in self.persistence.take(ClaimTasks) for task_id in request.ids]
+
+    def begin(self, *ids: int, crashes: int = 0) -> None:
+        """Claims that were committed."""
+        self.executors.begin(*(claim(task_id, crashes=crashes) for task_id in ids))
+
+    def end(self, *ids: int, seconds: float = 1.0) -> None:
+        """Runs that are over."""
+        for task_id in ids:
+            self.executors.bodies.pop(task_id, None)
+        self.tell(RunsEnded(tuple((task_id, seconds) for task_id in ids)))
+
+
+def test_it_asks_for_the_first_page_when_it_begins() -> None:
+    """Once: until it is there, no other is asked for."""
+    stage = Stage(2, is_page_there=False)
+    assert len(stage.persistence.take(Refill)) == 1
+    stage.ready(1)
+    assert stage.persistence.take(Refill) == []
+
+
+def test_it_claims_as_many_as_there_are_slots() -> None:
+    """In the order of starts; the next when one has ended, or was lost."""
+    stage = Stage(2)
+    stage.ready(1, 2, 3, 4)
+    assert stage.claimed() == [1, 2]
+    stage.end(1)
+    assert stage.claimed() == [3]
+    stage.tell(ClaimsLost((2,)))
+    assert stage.claimed() == [4]
+
+
+def test_a_change_of_slots_counts_at_once() -> None:
+    """More are claimed; after fewer, none until there are fewer runs. The executors hear of it."""
+    stage = Stage(1)
+    stage.ready(*range(1, 9))
+    assert stage.claimed() == [1]
+    stage.tell(SetSlots(3))
+    assert (stage.claimed(), stage.executors.slots) == ([2, 3], 3)
+    stage.tell(SetSlots(1))
+    stage.end(1, 2)
+    assert stage.claimed() == []
+    stage.end(3)
+    assert stage.claimed() == [4]
+
+
+def test_a_run_that_waits_takes_no_slot() -> None:
+    """Its place is somebody else's, until it takes it again over all slots."""
+    stage = Stage(1)
+    stage.ready(1, 2, 3)
+    assert stage.claimed() == [1]
+    stage.tell(Lent(1))
+    assert stage.claimed() == [2]
+    stage.tell(Reclaimed(1))
+    stage.end(2)
+    assert stage.claimed() == []
+    stage.end(1)
+    assert stage.claimed() == [3]
+
+
+def test_tasks_one_crash_short_start_one_at_a_time() -> None:
+    """S-365: those with fewer crashes go past them."""
+    stage = Stage(4)
+    stage.ready(1, 2, crashes=2)
+    stage.ready(3, crashes=1)
+    assert stage.claimed() == [1, 3]
+    stage.end(1)
+    assert stage.claimed() == [2]
+
+
+def test_a_successor_knows_who_is_one_crash_short() -> None:
+    """S-365: also after the dispatcher itself failed."""
+    executors = FakeExecutors()
+    executors.begin(claim(1, crashes=2))
+    stage = Stage(4, executors)
+    stage.ready(2, crashes=2)
+    assert stage.claimed() == []
+    stage.end(1)
+    assert stage.claimed() == [2]
+
+
+def test_a_successor_counts_the_runs_under_way() -> None:
+    """But for those that have lent their slot; it guards those that were asked to stop anew."""
+    executors = FakeExecutors()
+    executors.begin(claim(1), claim(2), claim(9, phase=Phase.HOOK))
+    executors.bodies[2].waits = 1
+    executors.bodies[1].ask("cancelled")
+    stage = Stage(2, executors)
+    stage.ready(3, 4)
+    assert stage.claimed() == [3]
+    (guard,) = stage.clock.take(Arm)
+    assert (guard.delay_s, guard.message.task_id) == (30.0, 1)
+
+
+def test_a_cancelled_run_is_given_up_after_its_time() -> None:
+    """S-147, S-407: its slot is free, its outcome recorded."""
+    stage = Stage(1)
+    stage.ready(1, 2)
+    stage.begin(*stage.claimed())
+    stage.tell(Interrupted(((1, 1, "cancelled"),)))
+    (guard,) = stage.clock.take(Arm)
+    assert guard.delay_s == 30.0
+    stage.tell(guard.message)
+    (outcome,) = stage.persistence.take(RunOutcome)
+    assert outcome.abandoned
+    assert stage.claimed() == [2]
+
+
+def test_a_run_out_of_time_has_a_while_to_stop() -> None:
+    """S-407: at most five seconds, then it is given up."""
+    stage = Stage(1)
+    stage.ready(1)
+    stage.begin(*stage.claimed())
+    stage.tell(RunOverdue(1, 1))
+    (guard,) = stage.clock.take(Arm)
+    assert guard.delay_s == 5.0
+    stage.tell(guard.message)
+    (outcome,) = stage.persistence.take(RunOutcome)
+    assert outcome.error == "TimeoutError: timed out after 2 s; its thread did not stop"
+
+
+def test_no_more_are_given_up_than_there_are_slots() -> None:
+    """S-407: the next is looked at again in a while, for as long as it runs."""
+    stage = Stage(1)
+    stage.begin(1)
+    stage.tell(StopOverdue(1, 1, "why"))
+    stage.begin(2)
+    stage.tell(StopOverdue(2, 1, "why"))
+    assert [outcome.task_id for outcome in stage.persistence.take(RunOutcome)] == [1]
+    (again,) = stage.clock.take(Arm)
+    stage.tell(ThreadEnded(1, 1), again.message)
+    assert [outcome.task_id for outcome in stage.persistence.take(RunOutcome)] == [2]
+
+
+@pytest.mark.parametrize("ends_in_time", [True, False])
+def test_a_retry_waits_for_a_thread_that_was_given_up(ends_in_time: bool) -> None:
+    """S-408: it starts when that ends; at most its time-out again, then it is given up itself."""
+    stage = Stage(2)
+    stage.ready(1)
+    stage.begin(*stage.claimed())
+    stage.tell(RunOverdue(1, 1))
+    stage.tell(stage.clock.take(Arm)[0].message)
+    stage.ready(1)
+    assert stage.claimed() == []
+    (timer,) = stage.clock.take(Arm)
+    assert timer.delay_s == 2.0
+    if ends_in_time:
+        stage.tell(ThreadEnded(1, 1))
+        assert stage.claimed() == [1]
+        stage.tell(timer.message)
+        assert stage.persistence.take(GiveUpRetry) == []
+    else:
+        stage.tell(timer.message)
+        (request,) = stage.persistence.take(GiveUpRetry)
+        assert request.task_id == 1
+        assert "did not stop" in request.why
+        stage.tell(ThreadEnded(1, 1))
+        assert stage.claimed() == []
+
+
+def test_hooks_run_beside_the_slots() -> None:
+    """S-149: as many at once as there are slots, whatever runs in those."""
+    stage = Stage(2)
+    stage.ready(1, 2, 3)
+    assert stage.claimed() == [1, 2]
+    stage.tell(HooksDue((11, 12, 13)), HooksDue((11,)))
+    assert [request.ids for request in stage.persistence.take(ClaimHooks)] == [(11, 12)]
+    stage.tell(RunsEnded(((11, 0.1),)))
+    assert [request.ids for request in stage.persistence.take(ClaimHooks)] == [(13,)]
+    assert stage.claimed() == []
+
+
+def test_a_hook_out_of_time_is_given_up_at_once() -> None:
+    """S-150: and not started again while its thread goes on."""
+    stage = Stage(1)
+    stage.tell(HooksDue((11,)))
+    stage.executors.begin(claim(11, phase=Phase.HOOK))
+    stage.persistence.take(ClaimHooks)
+    stage.tell(RunOverdue(11, 1))
+    (outcome,) = stage.persistence.take(RunOutcome)
+    assert outcome.error == "it did not end within 3 s"
+    stage.tell(HooksDue((11, 12)))
+    assert [request.ids for request in stage.persistence.take(ClaimHooks)] == [(12,)]
+
+
+def test_nothing_is_claimed_while_it_does_not_dispatch() -> None:
+    """S-375: what becomes ready waits in the window."""
+    stage = Stage(2)
+    reply: Reply[None] = Reply()
+    stage.tell(SetDispatching(False, reply))
+    assert reply.is_set
+    stage.ready(1, 2)
+    stage.tell(HooksDue((3,)))
+    assert stage.claimed() == []
+    assert stage.persistence.take(ClaimHooks) == []
+    assert stage.persistence.take(PutBack) == []
+    stage.tell(SetDispatching(True))
+    assert stage.claimed() == [1, 2]

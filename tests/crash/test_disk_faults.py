@@ -28,6 +28,7 @@ from millrace import (
     StoreMoved,
     TaskStatus,
 )
+from millrace.store import session
 
 pytestmark = pytest.mark.crash
 
@@ -88,6 +89,13 @@ def path(tmp_path: Path) -> Path:
 def submit_for_ever(scheduler: Scheduler, work: Work) -> None:
     for number in itertools.count(1):
         scheduler.submit(work.plain, number)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def restarts(scheduler: Scheduler) -> int:
@@ -269,13 +277,15 @@ def test_a_failed_sync_is_said_to_be_unknown_and_can_be_looked_up(broken: Disk, 
 
 
 def test_what_is_acknowledged_after_a_failed_sync_survives_a_power_cut(
-    broken: Disk, path: Path, work: Work, tmp_path: Path
+    broken: Disk, path: Path, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pages that the system has dropped do not stand in the way of those that come after them."""
+    monkeypatch.setattr(session, "CHECKPOINT_PAGES", 1_000_000)  # a checkpoint would happen to mend it
     wreck = tmp_path / "wreck"
     wreck.mkdir()
     with Scheduler(path, domains=[work.domain]) as scheduler:
         acked = {scheduler.submit(work.plain, number).id for number in range(3)}
+        wait_until(lambda: scheduler.count(status=TaskStatus.COMPLETED) == 3)  # committed, and nobody had them synced
         broken.fault = Fault(apsw.SQLITE_IOERR_FSYNC, {"sync"}, endings=("-wal",))
         with pytest.raises(CommitUnknown):
             scheduler.submit(work.plain, 100)

@@ -375,7 +375,7 @@ def test_nothing_is_thrown_into_a_thread(stage: Stage, domain: Domain) -> None:
     @domain.task()
     def deaf(ctx: Context) -> None:
         gate.hold()
-        ended.append(ctx.cancelled)
+        ended.append(ctx.wait_cancelled(WAIT_S))
 
     scheduler = stage.started(domain)
     task = scheduler.submit(deaf)

@@ -93,7 +93,7 @@ INVARIANTS: Final[dict[str, str]] = {
         SELECT id FROM task WHERE closing IN {WITHDRAWN} AND (holds_key = 1 OR rerun IS NOT NULL)""",
     "E1 cancelling if and only if the end is a withdrawal": f"""
         SELECT id FROM task WHERE (status = 'cancelling') <> (ifnull(closing, '') IN {WITHDRAWN})""",
-    "E2 a cascade has a decided end above it": "SELECT id FROM task WHERE cascade = 1 AND closing IS NULL",
+    "E2 a cascade has a decided end above it": "SELECT id FROM task WHERE cascade <> 0 AND closing IS NULL",
     "E3 a cancel leaves its time, a supersede its successor": """
         SELECT id FROM history WHERE (status IN ('cancelled', 'superseded') AND cancel_requested_at_ms IS NULL)
             OR (status = 'superseded') > (superseded_by IS NOT NULL) OR superseded_by <= id

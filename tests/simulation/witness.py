@@ -1,0 +1,189 @@
+"""The judge of a simulation: what was promised and seen, compared with what is committed.
+
+Rules over one committed state are those of `invariants`; here are the rules over the course of things.
+"""
+
+from dataclasses import dataclass, field
+
+import apsw
+from invariants import check
+
+from millrace.executors.run import Run
+from millrace.model.outcomes import RunKind, RunOutcome
+from millrace.model.rows import Phase
+
+
+class Violation(AssertionError):
+    """A rule does not hold."""
+
+
+@dataclass(slots=True)
+class Witness:
+    """What is known from outside of the store."""
+
+    connection: apsw.Connection | None = None
+    acknowledged: set[int] = field(default_factory=set)
+    ended: dict[int, str] = field(default_factory=dict)
+    history: dict[int, tuple[object, ...]] = field(default_factory=dict)
+    begun: dict[int, int] = field(default_factory=dict)
+    """Task to runs of its body."""
+    live: dict[tuple[int, bool], Run] = field(default_factory=dict)
+    """(task, whether it is a hook) to the run whose function is being called."""
+    numbers: set[tuple[int, int]] = field(default_factory=set)
+    over: dict[tuple[int, int, int, int], str] = field(default_factory=dict)
+    """(task, round, phase, retries) to how a run of it ended in this process, where it was an end."""
+    finalizers: set[tuple[int, int]] = field(default_factory=set)
+    last_id: int = 0
+    last_seq: int = 0
+    version: int = -1
+
+    def _connected(self) -> apsw.Connection:
+        if self.connection is None:
+            raise AssertionError("opened with the first life")
+        return self.connection
+
+    # What happens in the process
+
+    def process_died(self) -> None:
+        """No function of it is being called any more."""
+        self.live.clear()
+        self.over.clear()
+
+    def run_began(self, run: Run) -> None:
+        """A function is called: its start is committed, it is the only one of its task, and it has not ended before."""
+        claim = run.claim
+        is_hook = claim.phase == Phase.HOOK
+        found = self._connected().execute("SELECT executing, run, phase FROM task WHERE id = ?", (claim.id,)).get
+        if found is None or found[1] < claim.run:
+            raise Violation(f"task {claim.id} run {claim.run} began before its start was committed: {found}")
+        number = (claim.id, claim.run)
+        if number in self.numbers:
+            raise Violation(f"task {claim.id} run {claim.run} began twice")
+        self.numbers.add(number)
+        if (claim.id, is_hook) in self.live:
+            raise Violation(f"two runs of task {claim.id} overlap (M5)")
+        self.live[claim.id, is_hook] = run
+        past = self.over.get((claim.id, claim.round, claim.phase, claim.retries))
+        if past is not None:
+            raise Violation(f"task {claim.id} run {claim.run} repeats a run that had ended: {past}")
+        if claim.phase == Phase.BODY:
+            self.begun[claim.id] = self.begun.get(claim.id, 0) + 1
+
+    def run_ended(self, run: Run, outcome: RunOutcome) -> None:
+        """A function is over."""
+        claim = run.claim
+        self.live.pop((claim.id, claim.phase == Phase.HOOK), None)
+        if not run.is_abandoned and outcome.kind in (RunKind.RETURNED, RunKind.FAILED):
+            self.over[claim.id, claim.round, claim.phase, claim.retries] = f"run {claim.run}, {outcome.kind.value}"
+
+    def task_acknowledged(self, task_id: int) -> None:
+        """A caller was told that this task is stored."""
+        self.acknowledged.add(task_id)
+        if not self._exists(task_id):
+            raise Violation(f"task {task_id} was acknowledged before it was committed")
+
+    def end_told(self, task_id: int, status: str) -> None:
+        """A caller was told of an end."""
+        found = self._connected().execute("SELECT status FROM history WHERE id = ?", (task_id,)).get
+        if found != status:
+            raise Violation(f"the end of task {task_id} was told as {status}, committed is {found}")
+        self.ended[task_id] = status
+
+    def _exists(self, task_id: int) -> bool:
+        found = self._connected().execute(
+            "SELECT 1 FROM task WHERE id = ?1 UNION ALL SELECT 1 FROM history WHERE id = ?1", (task_id,)
+        )
+        return found.get is not None
+
+    # What is committed
+
+    def observe(self) -> bool:
+        """Look at what has been committed since the last look; False where nothing has."""
+        connection = self._connected()
+        version = connection.pragma("data_version")
+        if version == self.version:
+            return False
+        self.version = version
+        broken = check(connection, structure=False)
+        if broken:
+            raise Violation("; ".join(broken))
+        self._see_finalizers(connection)
+        self._see_ids(connection)
+        self._see_history(connection)
+        return True
+
+    def _see_ids(self, connection: apsw.Connection) -> None:
+        last = connection.execute("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'task'").get
+        if last < self.last_id:
+            raise Violation(f"the sequence of ids fell from {self.last_id} to {last}")
+        self.last_id = last
+
+    def _see_history(self, connection: apsw.Connection) -> None:
+        rows = connection.execute("SELECT * FROM history WHERE seq > ? ORDER BY seq", (self.last_seq,)).fetchall()
+        for row in rows:
+            self.last_seq = row[0]
+            if row[1] in self.history:
+                raise Violation(f"task {row[1]} settled twice (M2)")
+            self.history[row[1]] = row
+            self._judge_end(row[1], connection)
+
+    def _judge_end(self, task_id: int, connection: apsw.Connection) -> None:
+        status, payload, run = connection.execute(
+            "SELECT status, payload, run FROM history WHERE id = ?", (task_id,)
+        ).get
+        begun = self.begun.get(task_id, 0)
+        if status == "completed" and payload is not None and not begun:
+            raise Violation(f"task {task_id} completed and its body never ran (M4)")
+        if begun > run:
+            raise Violation(f"the body of task {task_id} ran {begun} times in {run} runs (M4)")
+
+    def _see_finalizers(self, connection: apsw.Connection) -> None:
+        """A finalizer starts when no child is active; those that it spawns come later, at the earliest in its own commit."""
+        started = connection.execute(
+            "SELECT p.id, p.run, p.phase_runs, (SELECT min(c.id) FROM task c WHERE c.parent_id = p.id) "
+            "FROM task p WHERE p.phase = 0 AND p.executing = 1"
+        )
+        for task_id, run, phase_runs, oldest in started:
+            if (task_id, run) not in self.finalizers:
+                self.finalizers.add((task_id, run))
+                if phase_runs == 1 and oldest is not None and oldest <= self.last_id:
+                    raise Violation(f"the finalizer of task {task_id} started with child {oldest} active")
+
+    def see_bounds(self, lent: set[int]) -> None:
+        """A bounded parent never has more children under way than its bound; those that waited for a task may."""
+        rows = self._connected().execute(
+            "SELECT p.id, p.child_concurrency, c.id FROM task p JOIN task c ON c.parent_id = p.id "
+            "WHERE p.child_concurrency IS NOT NULL AND c.executing = 1 AND c.phase < 2"
+        )
+        busy: dict[int, list[int]] = {}
+        bounds: dict[int, int] = {}
+        for parent_id, bound, child_id in rows:
+            bounds[parent_id] = bound
+            if child_id not in lent:
+                busy.setdefault(parent_id, []).append(child_id)
+        for parent_id, children in busy.items():
+            if len(children) > bounds[parent_id]:
+                raise Violation(f"children {children} of task {parent_id} run at once, bound {bounds[parent_id]}")
+
+    def see_the_end(self) -> None:
+        """Everything has drained: only open flows are active, and nothing acknowledged is lost or has changed."""
+        connection = self._connected()
+        left = connection.execute(
+            "SELECT id, name, status, phase, executing, child_active, closing, cascade, held, limited FROM task "
+            "WHERE flow_open = 0 AND NOT (is_flow = 1 AND status = 'waiting' AND flow_open = 1)"
+        ).fetchall()
+        if left:
+            raise Violation(f"not everything drained (M8): {left}")
+        lost = [task_id for task_id in sorted(self.acknowledged) if not self._exists(task_id)]
+        if lost:
+            raise Violation(f"acknowledged tasks are lost (M1): {lost}")
+        now = {row[1]: row for row in connection.execute("SELECT * FROM history")}
+        changed = [task_id for task_id, row in self.history.items() if now.get(task_id) != row]
+        if changed:
+            raise Violation(f"settled rows changed (M2): {changed}")
+        undone = [task_id for task_id, status in self.ended.items() if task_id not in now]
+        if undone:
+            raise Violation(f"ends that were told are undone (M3): {undone}")
+        broken = check(connection)
+        if broken:
+            raise Violation("; ".join(broken))

@@ -140,7 +140,6 @@ class Delivery:
         effects: Effects,
         request: FindOffers,
         tasks: tuple[Ready, ...],
-        asked: int,
         limit: int | None,
         executing: tuple[int, ...],
     ) -> None:
@@ -151,6 +150,11 @@ class Delivery:
             busy = tuple(child_id for child_id in executing if child_id not in waiting)
             message = OffersFound(tasks, request.limit, limit, busy, request.question)
             effects.messages.append(lambda: supervisors.tell(request.parent_id, message))
+
+    def ask_again(self, effects: Effects) -> None:
+        """Supervisors whose question may have been lost."""
+        if self._supervisors is not None:
+            self.offer_again(effects, self._supervisors.asking())
 
     def offer_again(self, effects: Effects, parents: Iterable[int]) -> None:
         """Bounded parents whose children are in no window."""

@@ -538,6 +538,7 @@ class Persistence(Actor):
         ledger.effects.interrupts += self._delivery.unasked_runs(ledger)
         self._delivery.settle_watched(ledger)
         self._begin_progress(ledger)
+        self._delivery.ask_again(ledger.effects)
         self._offer_again(ledger, 0)
 
     def _offer_again(self, ledger: Ledger, after: int) -> None:

@@ -80,6 +80,11 @@ class Supervisors:
         """Supervisors that are remembered without one."""
         return len(self._entries) - self._awake_count
 
+    def asking(self) -> list[int]:
+        """Parents whose supervisors wait for an answer of the store: it may be lost where the persistence actor has failed."""
+        with self._lock:
+            return [parent_id for parent_id, entry in self._entries.items() if entry.state.is_asking]
+
     def stop(self) -> None:
         """End all. Who waits for the answer of one that was not awake hears that there will be none."""
         with self._lock:

@@ -5,7 +5,7 @@ from millrace.actors.ledger import MAX_ROWS, Ledger
 from millrace.model import events
 from millrace.model.errors import InterruptReason
 from millrace.model.records import CancelResult
-from millrace.model.rows import Row, Tell
+from millrace.model.rows import Phase, Row, Tell
 from millrace.model.statuses import TaskStatus
 
 
@@ -55,7 +55,7 @@ def request(ledger: Ledger, row: Row, reason: InterruptReason) -> None:
     """
     if row.cancel_requested_at_ms is None:
         row.cancel_requested_at_ms = ledger.now_ms
-    if row.executing and row.phase != 4:
+    if row.executing and row.phase != Phase.HOOK:
         ledger.effects.interrupts.append((row.id, row.run, reason))
     settling.close(ledger, row, "cancelled")
     if row.cascade and reason == "parent_failed":

@@ -13,7 +13,9 @@ __all__ = ["carry_out", "not_found"]
 Controlled = Cancel | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow
 
 
-def carry_out(ledger: Ledger, request: Controlled) -> CancelResult | Stored | int | None:
+def carry_out(  # noqa: PLR0911 - one a request
+    ledger: Ledger, request: Controlled
+) -> CancelResult | Stored | int | None:
     """The answer to a request; a MillraceError refuses it."""
     match request:
         case Cancel(task_id):

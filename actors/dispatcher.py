@@ -301,7 +301,7 @@ class Dispatcher(Actor):
         if isinstance(message, SetDispatching) and message.reply is not None:
             message.reply.fail(crash_of(self.mailbox.name, error))
 
-    def _handle(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:  # noqa: C901, PLR0912 - one arm a message
         match message:
             case TasksReady(tasks, is_offer):
                 self._state.window.offer(tasks, is_kept=is_offer)

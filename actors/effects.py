@@ -8,7 +8,6 @@ from millrace.model.events import Event
 from millrace.model.rows import Claim, ParentCount, Ready
 from millrace.store.writer import SettledRow
 
-
 Report = tuple[float | None, str | None]
 """How far a task is: fraction and message, where known."""
 

@@ -181,7 +181,7 @@ class Ledger:
         for flow_id in self._ended_flows:
             self.writer.update_flow(flow_id, None)
         self._ended_flows = []
-    
+
     # What others hear after the commit
 
     def ready(self, row: Row) -> None:

@@ -13,8 +13,9 @@ Dies: what was not committed is answered with an error or tried again; the succe
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar, assert_never
 
 from millrace.actors import cancelling, controls, recovering, settling
 from millrace.actors.actor import Actor, Loop, Watcher, crash_of
@@ -193,7 +194,7 @@ class Persistence(Actor):
                 self._transact(requests)
         except StoreError as error:
             self._on_store_error(requests, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the requests of the group are tried one by one
             self._on_bug(requests, error)
         except BaseException:
             self._keep(requests)  # for the successor
@@ -458,7 +459,7 @@ class Persistence(Actor):
             tell_batch(ledger, stored)
         _answer(ledger.effects, request.reply, stored)
 
-    def _control(self, ledger: Ledger, request: Request) -> None:
+    def _control(self, ledger: Ledger, request: Request) -> None:  # noqa: C901, PLR0912 - one arm a request
         match request:
             case Watch(task_id, reply):
                 self._watch(ledger, task_id, reply)
@@ -505,7 +506,7 @@ class Persistence(Actor):
             case RunOutcome() | Submit() | ClaimTasks() | Refill() | FindOffers():
                 raise AssertionError("handled in its own step of the turn")
             case _:
-                log.error("an unknown request was dropped: %r", request)
+                assert_never(request)
 
     def _claim(self, ledger: Ledger, ids: Sequence[int]) -> None:
         claims = ledger.writer.claim(ids, ledger.now_ms)
@@ -589,8 +590,7 @@ class Persistence(Actor):
                 pass
             after: int | None = 0
             while after is not None:
-                page = after
-                after = self._step(lambda ledger: recovering.unpark_known(ledger, page))
+                after = self._step(partial(recovering.unpark_known, after=after))
         except StoreError as error:
             reply.fail(error)
         else:

@@ -22,7 +22,7 @@ from millrace.actors.persistence import Persistence
 from millrace.actors.progress import Board
 from millrace.actors.pruning import Pruner
 from millrace.actors.requests import EndOfTurn, Flush, PutBack, Reconcile, Recover, Request, SampleProgress, Submit
-from millrace.actors.supervisor import ChildReturned, ChildrenLeft, Spawn
+from millrace.actors.supervisor import ChildrenLeft, ChildReturned, Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.times import SystemTimes, Times
 from millrace.executors.bodies import Bodies

@@ -76,7 +76,7 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     return moved
 
 
-def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
+def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:  # noqa: C901, PLR0912 - one arm a decision
     """One outcome, of the current run."""
     decision = ends.decide_end(row, outcome)
     row.executing = 0
@@ -213,12 +213,16 @@ def withdraw(ledger: Ledger, runs: Iterable[tuple[int, int]]) -> None:
         elif row.closing is not None:
             row.phase = Phase.CHILDREN
             advance(ledger, [row])
+        elif row.phase == Phase.FINALIZER and row.phase_runs == 0 and row.child_active:
+            row.phase = Phase.CHILDREN  # a child came meanwhile: a finalizer that has not started waits for it
+            advance(ledger, [row])
         else:
             row.status = TaskStatus.PENDING.value
             ledger.ready(row)
 
 
 def park(ledger: Ledger, row: Row, reason: str) -> None:
+    """This program cannot run the task: it is kept until one starts that can."""
     row.status, row.error, row.traceback = TaskStatus.PARKED.value, reason, None
     ledger.changed(row)
     ledger.tell(events.Parked, row, reason=reason)

@@ -104,7 +104,8 @@ class Flow:
         Raises:
             ParentClosed: its end is decided already.
         """
-        if not isinstance(error, str) or not error:
+        given: object = error
+        if not isinstance(given, str) or not given:
             raise InvalidTask("error: expected a text that says why, got none")
         reply: Reply[None] = Reply()
         self._core.runtime.ask(EndFlow(self.id, "fail", error, self._encode_given(state), reply), reply)

@@ -103,8 +103,9 @@ def check_max_failures(value: float | None) -> int | float | None:
     """A number of failed children from 0, or a share of them in 0.0..1.0."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"max_failures: expected an int or a float, got {type(value).__name__}")
+    given: object = value
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise TypeError(f"max_failures: expected an int or a float, got {type(given).__name__}")
     if isinstance(value, float) and (math.isnan(value) or not 0.0 <= value <= 1.0):
         raise InvalidTask(f"max_failures: expected a share in 0.0..1.0, got {value!r}; an int is a number of children")
     if value < 0 or (isinstance(value, int) and value >= 1 << 53):

@@ -85,7 +85,9 @@ class Scheduler:
             is_power_safe=durability == "power",
             restarts=restarts if restarts is not None else Restarts(),
             max_crashes=_at_least("max_crashes", max_crashes, 1),
-            progress_interval_s=None if progress_interval is None else to_seconds(progress_interval, "progress_interval"),
+            progress_interval_s=None
+            if progress_interval is None
+            else to_seconds(progress_interval, "progress_interval"),
             retention=_check_retention(retention if retention is not None else Retention()),
         )
         if retry is not None and not isinstance(retry, Retry):

@@ -34,8 +34,8 @@ class Run:
         "claim",
         "fraction",
         "has_ended",
-        "is_fresh",
         "is_abandoned",
+        "is_fresh",
         "message",
         "waits",
     )

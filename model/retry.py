@@ -133,7 +133,7 @@ def _check_whole(value: object, name: str, least: int, most: int | None = None) 
     if value < least:
         raise ValueError(f"{name}: expected {least} or more, got {value}")
     if most is not None and value > most:
-        raise ValueError(f"{name}: expected at most {most}, got one of {value.bit_length()} bits; that many are as good as for ever")
+        raise ValueError(f"{name}: expected at most {most}, got one of {value.bit_length()} bits; so many are for ever")
 
 
 def _check_multiplier(value: object) -> None:

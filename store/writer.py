@@ -193,11 +193,11 @@ class Writer:
 
     def load_settled(self, ids: Sequence[int]) -> dict[int, str]:
         """The terminal status of those of the ids that have settled."""
-        found: dict[int, str] = {}
-        for part in _chunks(ids):
-            for _, task_id, status in _decode_found(self._value("load_settled", ids=_json(part))):
-                found[task_id] = status
-        return found
+        return {
+            task_id: status
+            for part in _chunks(ids)
+            for _, task_id, status in _decode_found(self._value("load_settled", ids=_json(part)))
+        }
 
     def load_for_retry(self, task_id: int) -> RetryFields | None:
         """What a repetition by hand takes over from a settled task."""

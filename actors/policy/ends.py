@@ -73,7 +73,7 @@ def is_current(row: Row | None, outcome: RunOutcome) -> bool:
     return row is not None and row.executing == 1 and row.run == outcome.run
 
 
-def decide_end(row: Row, outcome: RunOutcome) -> RunEnd:
+def decide_end(row: Row, outcome: RunOutcome) -> RunEnd:  # noqa: PLR0911 - one a decision
     """What a run's end means for its task. ``row`` is as committed before; the outcome must be current."""
     if row.phase == Phase.HOOK:
         if outcome.kind is RunKind.INTERRUPTED and outcome.asked in REPEATED and outcome.asked:
@@ -115,7 +115,7 @@ def fails_in_the_end(row: Row) -> bool:
 
 def failure_of_children(row: Row, first: str) -> str:
     """The error of a parent that failed because of its children; ``first`` tells of the first of them."""
-    return first if row.child_failed < 2 else f"{first} ({row.child_failed} of {row.child_total} children failed)"
+    return first if row.child_failed == 1 else f"{first} ({row.child_failed} of {row.child_total} children failed)"
 
 
 class Step(Enum):
@@ -133,7 +133,7 @@ class Step(Enum):
     """It settles: with ``closing`` where that is set, else COMPLETED."""
 
 
-def next_step(row: Row, traits: Traits | None) -> Step:
+def next_step(row: Row, traits: Traits | None) -> Step:  # noqa: PLR0911 - one a step
     """What follows for a task. A program that does not know the task (``traits`` None) runs no hook of it."""
     if row.executing:
         return Step.STAY

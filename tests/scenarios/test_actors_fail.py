@@ -263,6 +263,7 @@ def storm(stage: Stage, domain: Domain, tree: Any, crashes: Crashes, wanted: int
     assert hung == []
     assert crashes.count >= wanted
     assert {record.status for record in settle(acknowledged)} == {TaskStatus.COMPLETED}
+    scheduler.stop()
 
 
 def test_failures_at_random_leave_no_caller_hanging(stage: Stage, domain: Domain, tree: Any, crashes: Crashes) -> None:

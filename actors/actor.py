@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 import pykka
 from pykka._envelope import Envelope
 from pykka._ref import ActorRef
-from pykka.messages import _ActorStop
+from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how pykka's refs ask to stop
 
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.model.errors import InternalError

@@ -81,7 +81,7 @@ class State:
     """Children that may run at once; None until the store has been asked."""
     out: dict[int, Ready | None] = field(default_factory=dict[int, Ready | None])
     """Children that take a place: offered, or running."""
-    recalled: set[int] = field(default_factory=set)
+    recalled: set[int] = field(default_factory=set[int])
     """Those of them whose offer is being taken back: they are not offered anew before that is done."""
     has_backlog: bool = True
     """Whether the store may have children that wait for a place."""

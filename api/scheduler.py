@@ -15,7 +15,7 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar
 from millrace.actors.flows import PREFIX, NewFlow
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import OpenFlow, Prune
-from millrace.actors.runtime import Settings
+from millrace.actors.runtime import Runtime, Settings
 from millrace.context import Place
 from millrace.core import Core
 from millrace.flow import Flow
@@ -113,7 +113,9 @@ class Scheduler:
             StoreError: the store cannot be opened.
         """
         self._runtime.start()
-        _stop_at_exit(self)
+        if not self._stops_at_exit:
+            self._stops_at_exit = True
+            atexit.register(_stop_at_exit, weakref.ref(self._runtime))
         return self
 
     def stop(self, grace: Seconds = 30.0) -> bool:
@@ -422,15 +424,8 @@ class _Signals:
             signal.signal(number, handler)
 
 
-def _stop_at_exit(scheduler: Scheduler) -> None:
+def _stop_at_exit(runtime: weakref.ref[Runtime]) -> None:
     """A program that ends without ``stop()`` ends as after ``stop(0)``: nothing keeps the interpreter from its exit."""
-    weak = weakref.ref(scheduler)
-
-    def stop() -> None:
-        alive = weak()
-        if alive is not None:
-            alive._runtime.stop_at_exit()  # noqa: SLF001 - the scheduler's own module
-
-    if not scheduler._stops_at_exit:  # noqa: SLF001 - the scheduler's own module
-        atexit.register(stop)
-        scheduler._stops_at_exit = True  # noqa: SLF001 - the scheduler's own module
+    alive = runtime()
+    if alive is not None:
+        alive.stop_at_exit()

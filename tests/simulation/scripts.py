@@ -1,6 +1,7 @@
 """The functions of simulated tasks: each plays its plan step by step, with the messages that a Context sends."""
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -17,7 +18,6 @@ from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.records import CancelResult
 from millrace.model.rows import NewTask, Phase
 from millrace.model.statuses import SubmitKind
-from millrace.store.records import make_record
 from millrace.store.writer import SettledRow
 
 
@@ -284,12 +284,13 @@ class Performance:
         try:
             runtime.tell(Watch(task_id, reply))
             yield Pause(reply=reply, until=self._stage.times.now + 20.0)
-            if not reply.is_set:
+            if reply.is_set:
+                self._stage.ended(task_id, reply.result()[4])
+            else:
                 runtime.tell(Unwatch(task_id, reply))
-                return
-            self._stage.ended(task_id, str(make_record(reply.result()).status))
         except InterruptedError:
-            runtime.tell(Unwatch(task_id, reply))
+            with suppress(MillraceError):
+                runtime.tell(Unwatch(task_id, reply))
         except MillraceError:
             return
         finally:

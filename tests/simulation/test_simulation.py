@@ -6,13 +6,13 @@ One seed again: ``MILLRACE_SEEDS=17 pytest tests/simulation -k every_seed``; a r
 import multiprocessing
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+from playing import play_some
 from world import Faults, World, play, silenced
 
 SEEDS = range(3_000)
@@ -60,33 +60,15 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def _import_as_here(path: list[str]) -> None:
-    sys.path[:] = path
-
-
 @pytest.fixture(scope="module")
 def workers() -> Iterator[ProcessPoolExecutor]:
     """A process for each core; started here, so that their threads are not taken for a test's."""
     with ProcessPoolExecutor(
         min(8, os.cpu_count() or 1),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_import_as_here,
-        initargs=(sys.path,),
     ) as pool:
         pool.submit(os.getpid).result()
         yield pool
-
-
-def play_some(seeds: range, directory: Path) -> list[str]:
-    """Play these; what went wrong, a line with a way to play it again for each seed that did."""
-    found: list[str] = []
-    for seed in seeds:
-        try:
-            play(seed, directory)
-        except Exception as error:  # any at all is a finding
-            replay = f"MILLRACE_SEEDS={seed} pytest tests/simulation -k every_seed"
-            found.append(f"seed {seed}: {type(error).__name__}: {error}\n  replay: {replay}")
-    return found
 
 
 def _play_all(seeds: range, directory: Path, workers: ProcessPoolExecutor) -> None:

@@ -370,7 +370,9 @@ def test_without_the_right_to_write_it_is_read_only(
 import sys
 from millrace.model.errors import StoreError
 from millrace.store.connection import locate
+from millrace.store.migrate import load_migrations
 from millrace.store.opening import open_store
+load_migrations()  # while it may still read where the library is installed
 """
         + become_nobody
         + """

@@ -105,6 +105,7 @@ _KEPT = (
     Watch,
     Unwatch,
     AskAncestors,
+    Flush,
 )
 """Requests that nobody can repeat, and waits: where the store cannot take them, they are kept and tried again. They are as many
 as there are runs, waits and actors, each of which waits for what comes of its own."""

@@ -464,7 +464,7 @@ class Runtime:
         """Wait until all that was told to the persistence actor is committed."""
         flushed: Reply[None] = Reply()
         self.persistence.tell(Flush(flushed))
-        self._settle_within(flushed, timeout_s)
+        self._settle_within(flushed, min(timeout_s, EXIT_AFTER_S) if self._is_hurried else timeout_s)
 
     def _wait_idle(self, deadline: float) -> bool:
         """Wait for the runs to end; a second signal cuts it short."""

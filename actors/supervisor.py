@@ -124,6 +124,8 @@ class Supervisor(Actor):
 
     def on_start(self) -> None:
         """A successor of one that failed may have no mail that would wake it."""
+        if self._state.limit is None and self._state.recalled:
+            self._dispatcher.tell(Recall(tuple(self._state.recalled), self._address))
         self._look_for_offers()
 
     def receive(self, messages: Sequence[Message]) -> None:  # noqa: C901 - one arm a message
@@ -219,7 +221,7 @@ class Supervisor(Actor):
 
     def _look_for_offers(self) -> None:
         state = self._state
-        if state.is_asking or not state.has_backlog:
+        if state.is_asking or not state.has_backlog or (state.limit is None and state.recalled):
             return
         room = 1 if state.limit is None else state.limit - len(state.out)
         if room > 0:

@@ -157,8 +157,9 @@ class Supervisors:
             if entry is not None and entry.actor is actor:
                 entry.actor = None
                 self._awake_count -= 1
-                # What it knew may be what it died of, and the mail it had taken out is gone: the successor asks the store.
-                entry.state = State(question=entry.state.question)
+                # What it knew may be what it died of, and the mail it had taken out is gone: the successor takes back
+                # what is offered, and asks the store.
+                entry.state = State(question=entry.state.question, recalled=set(entry.state.out))
                 if not self._is_stopped:
                     self._wake(actor.parent_id, entry)
         self._on_death(actor, error)

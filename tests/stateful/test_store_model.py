@@ -1,0 +1,347 @@
+"""The store's side of the runtime against a model: submits, ends of runs, cancels and crashes, one turn after the other.
+
+No actors and no threads: each turn is one transaction on a real store, as the persistence actor makes it. After each,
+every row says what the model says, and the store's invariants hold.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import apsw
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from invariants import check
+from store_model import MAX_CRASHES, End, Entry, Model, Refused, Task
+
+from millrace.actors import cancelling, recovering, repeating, settling
+from millrace.actors.enqueueing import enqueue
+from millrace.actors.ledger import Ledger
+from millrace.model import events
+from millrace.model.catalog import Traits
+from millrace.model.errors import InvalidTask, ParentClosed
+from millrace.model.outcomes import RunKind, RunOutcome
+from millrace.model.rows import Claim, NewTask
+from millrace.store.connection import locate
+from millrace.store.session import Session
+
+NAMES = ["play::leaf", "play::final", "play::hook"]
+PHASES = {"finalizer": 0, "body": 1, "children": 2, "tail": 3, "hook": 4}
+TERMINAL = (events.Completed, events.Failed, events.DeadLettered, events.Cancelled, events.Superseded)
+
+
+class Tasks:
+    """The program's tasks: one without anything, one with a finalizer, one with a cancel hook."""
+
+    def traits(self, name: str) -> Traits | None:
+        return Traits(has_finalizer=name == "play::final", has_hook=name == "play::hook")
+
+
+ENTRIES = st.builds(
+    Entry,
+    name=st.sampled_from(NAMES),
+    key=st.sampled_from("ab"),
+    policy=st.sampled_from(["skip", "skip", "supersede", "reject", "allow"]),
+    priority=st.sampled_from([None, 10, 128, 200]),
+    parent=st.none() | st.integers(0, 30),
+    payload=st.integers(0, 1),
+    fail_fast=st.booleans(),
+    max_retries=st.integers(0, 2),
+)
+ENDS: st.SearchStrategy[End] = st.sampled_from(["returned", "returned", "retry", "failed", "interrupted", "shutdown"])
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """See the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.location = locate(":memory:")
+        self.session = Session(self.location, upgrade=True)
+        self.now_ms = 1_700_000_000_000
+        self.claims: dict[int, Claim] = {}
+        self.heard: list[events.Event] = []
+        self.model = Model(is_heard=False)
+
+    def teardown(self) -> None:
+        self.session.close()
+        self.location.discard()
+
+    @initialize(is_heard=st.booleans())
+    def listen(self, is_heard: bool) -> None:
+        self.model = Model(is_heard=is_heard)
+
+    # One turn
+
+    @contextmanager
+    def turn(self) -> Iterator[Ledger]:
+        """A transaction: what is decided in it, then what that closes, told downwards."""
+        self.now_ms += 1
+        with self.session.transaction(is_synced=False):
+            writer = self.session.writer
+            ledger = Ledger(writer, Tasks(), self.now_ms, self.now_ms, is_heard=self.model.is_heard)
+            yield ledger
+            ledger.flush()
+            while ledger.effects.cascades:
+                closed, ledger.effects.cascades = ledger.effects.cascades, []
+                ledger.effects.cascades = cancelling.cascade(ledger, closed)
+            ledger.flush()
+            for claim in writer.load_claimed(ledger.effects.continues):
+                self.claims[claim.id] = claim
+        self.heard += ledger.effects.events
+
+    def refused_by_both(self, by_model: Callable[[], Any], by_store: Callable[[], Any]) -> Any:
+        """What both say, or that both refuse."""
+        try:
+            expected = by_model()
+        except Refused:
+            with pytest.raises((ParentClosed, InvalidTask)):
+                by_store()
+            return None
+        assert by_store() == expected
+        return expected
+
+    def executing(self, *, hooks: bool = False) -> list[Task]:
+        return [task for task in self.model.active if task.is_executing and (task.phase == "hook") is hooks]
+
+    def drawn(self, data: st.DataObject, among: list[Task]) -> list[Task]:
+        """One to three of them."""
+        ids = st.lists(st.sampled_from([task.id for task in among]), min_size=1, max_size=3, unique=True)
+        return [self.model.tasks[task_id] for task_id in data.draw(ids)]
+
+    # Rules
+
+    @rule(entries=st.lists(ENTRIES, min_size=1, max_size=3))
+    def submit(self, entries: list[Entry]) -> None:
+        """A submit, or a batch: the outcomes are the model's."""
+        known = list(self.model.tasks)
+        places = [
+            None if entry.parent is None or not known else known[-1 - entry.parent % len(known)] for entry in entries
+        ]
+        self.submit_to_both([replace(entry, parent=place) for entry, place in zip(entries, places, strict=True)])
+
+    @precondition(lambda self: self.model.active)
+    @rule(data=st.data(), entry=ENTRIES)
+    def submit_again(self, data: st.DataObject, entry: Entry) -> None:
+        """A submit in the scope of an active task."""
+        holder = self.drawn(data, self.model.active)[0]
+        parent = None if holder.parent is None else holder.parent.id
+        self.submit_to_both([replace(entry, name=holder.entry.name, key=holder.entry.key, parent=parent)])
+
+    def submit_to_both(self, placed: list[Entry]) -> None:
+        """The model and the store give the same outcomes, or both refuse."""
+
+        def store() -> list[tuple[str, int, int | None]]:
+            with self.turn() as ledger:
+                stored = enqueue(ledger, [_new(entry) for entry in placed])
+            return [(one.kind.value, one.id, one.replaced) for one in stored]
+
+        self.refused_by_both(lambda: self.model.submit(placed), store)
+
+    @rule(count=st.integers(1, 3))
+    def start(self, count: int) -> None:
+        """The most urgent ready tasks start."""
+        chosen = self.model.ready()[:count]
+        with self.turn() as ledger:
+            ready = ledger.writer.select_ready((-1, 0, 0), 100)
+            assert [entry.id for entry in ready] == [task.id for task in self.model.ready()]
+            claims = ledger.writer.claim([task.id for task in chosen], self.now_ms)
+        for task in chosen:
+            self.model.start(task)
+        self.claims |= {claim.id: claim for claim in claims}
+        assert {claim.id: (claim.run, claim.phase) for claim in claims} == {
+            task.id: (task.run, PHASES[task.phase]) for task in chosen
+        }
+
+    @precondition(lambda self: self.executing())
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        """Some runs end, in one commit."""
+        chosen = self.drawn(data, self.executing())
+        ends = [(task, data.draw(ENDS)) for task in chosen]
+        outcomes = [self.outcome(task, end) for task, end in ends]
+        with self.turn() as ledger:
+            assert settling.apply_outcomes(ledger, outcomes) == []
+        self.model.finish(ends)
+
+    @precondition(lambda self: self.executing())
+    @rule()
+    def finish_all_well(self) -> None:
+        """All that runs returns, in one commit."""
+        ends: list[tuple[Task, End]] = [(task, "returned") for task in self.executing()]
+        with self.turn() as ledger:
+            assert settling.apply_outcomes(ledger, [self.outcome(task, end) for task, end in ends]) == []
+        self.model.finish(ends)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), end=ENDS)
+    def finish_late(self, data: st.DataObject, end: End) -> None:
+        """The outcome of a run that is not the current one is dropped."""
+        claim = self.claims[data.draw(st.sampled_from(sorted(self.claims)))]
+        task = self.model.tasks[claim.id]
+        kind = RunKind.RETURNED if end == "returned" else RunKind.FAILED
+        run = claim.run - 1 if task.is_executing else claim.run
+        late = RunOutcome(claim.id, run, claim.phase, claim.name, kind, error="late")
+        with self.turn() as ledger:
+            assert settling.apply_outcomes(ledger, [late]) == [late]
+
+    @rule()
+    def start_hooks(self) -> None:
+        """All cancel hooks that are due start."""
+        due = [task for task in self.model.active if task.phase == "hook" and not task.is_executing]
+        with self.turn() as ledger:
+            found = ledger.writer.select_hooks(0, 100)
+            claims = ledger.writer.claim_hooks(found)
+        assert found == [task.id for task in due]
+        for task in due:
+            self.model.start_hook(task)
+        self.claims |= {claim.id: claim for claim in claims}
+
+    @precondition(lambda self: self.executing(hooks=True))
+    @rule(data=st.data())
+    def finish_hooks(self, data: st.DataObject) -> None:
+        """Some hooks end, in one commit."""
+        chosen = self.drawn(data, self.executing(hooks=True))
+        ends: list[tuple[Task, End]] = [(task, "returned") for task in chosen]
+        outcomes = [self.outcome(task, end) for task, end in ends]
+        with self.turn() as ledger:
+            assert settling.apply_outcomes(ledger, outcomes) == []
+        self.model.finish(ends)
+
+    @precondition(lambda self: self.model.tasks)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        """Any task is cancelled, active or not."""
+        task = self.model.tasks[data.draw(st.sampled_from(sorted(self.model.tasks)))]
+        before = task.end
+        self.model.cancel(task)
+        with self.turn() as ledger:
+            result = cancelling.cancel(ledger, task.id)
+        assert (result.found, result.settled, result.status) == (True, task.end is not None, task.status)
+        assert result.accepted == (before is None or before == "cancelled")
+
+    @precondition(lambda self: any(task.end for task in self.model.tasks.values()))
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        """What has ended is repeated by hand, where it ended badly."""
+        settled = [task.id for task in self.model.tasks.values() if task.end]
+        task_id = data.draw(st.sampled_from(settled))
+
+        def store() -> tuple[str, int]:
+            with self.turn() as ledger:
+                stored = repeating.repeat(ledger, task_id, dead_letters_only=False)
+            return stored.kind.value, stored.id
+
+        self.refused_by_both(lambda: self.model.repeat(task_id), store)
+
+    @precondition(lambda self: self.executing() or self.executing(hooks=True))
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        """A start is taken back before its function was called."""
+        task = self.drawn(data, self.executing() + self.executing(hooks=True))[0]
+        with self.turn() as ledger:
+            settling.withdraw(ledger, [(task.id, task.run)])
+        self.model.withdraw(task)
+
+    @precondition(lambda self: self.executing() or self.executing(hooks=True))
+    @rule()
+    def crash(self) -> None:
+        """The process dies, and the next one takes up what it left."""
+        with self.turn() as ledger:
+            recovering.recover_runs(ledger, max_crashes=MAX_CRASHES)
+            ledger.flush()
+            recovering.resume_cascades(ledger)
+        self.model.crash()
+
+    def outcome(self, task: Task, end: End) -> RunOutcome:
+        """The end of a task's current run, as an executor reports it."""
+        claim = self.claims[task.id]
+        kinds = {"returned": RunKind.RETURNED, "retry": RunKind.FAILED, "failed": RunKind.FAILED}
+        return RunOutcome(
+            task.id,
+            task.run,
+            claim.phase,
+            claim.name,
+            kinds.get(end, RunKind.INTERRUPTED),
+            memo="1" if end == "returned" else None,
+            error=f"Error: {end}" if end in ("retry", "failed") else None,
+            retryable=end == "retry",
+            retry_delay_s=0.0 if end == "retry" and task.retries < task.entry.max_retries else None,
+            asked="shutdown" if end == "shutdown" else None,
+            parent_id=claim.parent_id,
+            parent_round=claim.parent_round,
+        )
+
+    # What holds
+
+    @invariant()
+    def rows_are_the_models(self) -> None:
+        """Every row says what the model says."""
+        columns = (
+            "id, name, key, status, phase, executing, priority, parent_id, parent_round, run, round, holds_key, held, "
+            "retries, crashes, child_total, child_active, child_failed, closing, rerun IS NOT NULL, payload, fail_fast"
+        )
+        rows = self.connection.execute(f"SELECT {columns} FROM task ORDER BY id").fetchall()
+        assert rows == [_row(task) for task in self.model.active]
+        ended = self.connection.execute(
+            "SELECT id, status, retries, memo IS NOT NULL FROM history ORDER BY id"
+        ).fetchall()
+        assert ended == [
+            (task.id, task.end, task.retries, int(task.end == "completed"))
+            for task in self.model.tasks.values()
+            if task.end
+        ]
+
+    @invariant()
+    def invariants_hold(self) -> None:
+        """The store's own invariants hold."""
+        assert check(self.connection, structure=False) == []
+
+    @invariant()
+    def ends_are_told_once(self) -> None:
+        """Where somebody listens, each settled task has told of its end, once; no other has."""
+        if self.model.is_heard:
+            told = [
+                event.task_id
+                for event in self.heard
+                if isinstance(event, TERMINAL) and not getattr(event, "will_retry", False)
+            ]
+            assert sorted(told) == [task.id for task in self.model.tasks.values() if task.end]
+
+    @property
+    def connection(self) -> apsw.Connection:
+        return self.session.writer.connection
+
+
+def _new(entry: Entry) -> NewTask:
+    return NewTask(
+        name=entry.name,
+        key=entry.key,
+        label=entry.name,
+        priority=entry.priority,
+        payload=f'{{"n":{entry.payload}}}',
+        max_retries=entry.max_retries,
+        policy=entry.policy,
+        fail_fast=entry.fail_fast,
+        parent_id=entry.parent,
+    )
+
+
+def _row(task: Task) -> tuple[Any, ...]:
+    entry = task.entry
+    return (
+        *(task.id, entry.name, entry.key, task.status, PHASES[task.phase], int(task.is_executing), task.priority),
+        *(None if task.parent is None else task.parent.id, task.parent_round, task.run, task.round),
+        *(task.holds, int(task.is_held), task.retries, task.crashes),
+        *(len(task.children), len(task.active_children), task.failed_count, task.closing, int(task.rerun is not None)),
+        *(f'{{"n":{entry.payload}}}', int(entry.fail_fast)),
+    )
+
+
+StoreMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+test_the_store_does_what_the_model_does = StoreMachine.TestCase

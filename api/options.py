@@ -106,10 +106,10 @@ def check_max_failures(value: float | None) -> int | float | None:
     given: object = value
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         raise TypeError(f"max_failures: expected an int or a float, got {type(given).__name__}")
-    if isinstance(value, float) and (math.isnan(value) or not 0.0 <= value <= 1.0):
-        raise InvalidTask(f"max_failures: expected a share in 0.0..1.0, got {value!r}; an int is a number of children")
-    if value < 0 or (isinstance(value, int) and value >= 1 << 53):
-        raise InvalidTask(f"max_failures: expected 0 or more, got {value!r}")
+    if isinstance(given, float) and (math.isnan(given) or not 0.0 <= given <= 1.0):
+        raise InvalidTask(f"max_failures: expected a share in 0.0..1.0, got {given!r}; an int is a number of children")
+    if given < 0 or (isinstance(given, int) and given >= 1 << 53):
+        raise InvalidTask(f"max_failures: expected 0 or more, got {given!r}")
     return value
 
 

@@ -94,7 +94,13 @@ class Domain:
 
         Raises:
             InvalidTask: the name is taken or no name, or the body's payload is of types that JSON cannot carry.
+            TypeError: used without parentheses.
         """
+        given: object = name
+        if given is not None and not isinstance(given, str):
+            raise TypeError(
+                f"task: expected a name or none, got {type(given).__name__}; write @domain.task() with parentheses"
+            )
         check_texts("key", key)
         check_texts("label", label)
         check_max_failures(max_failures)

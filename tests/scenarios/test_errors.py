@@ -326,3 +326,10 @@ def test_refusals_amid_a_crowd(any_stage: Stage, domain: Domain) -> None:
     calls += [lambda n=n: work(n) for n in range(10)]  # type: ignore[misc]  # each its own
     assert at_once(calls) == [*chosen, *range(1000, 1010)]
     assert cast.scheduler.count(task=cast.work) == 10
+
+
+def test_a_decorator_without_parentheses_is_refused(domain: Domain) -> None:
+    """A function where the task's name belongs says that the parentheses are missing, and defines nothing."""
+    with pytest.raises(TypeError, match="parentheses"):
+        domain.task(lambda ctx: None)  # type: ignore[arg-type, misc]  # what `@domain.task` alone amounts to
+    assert domain.tasks == {}

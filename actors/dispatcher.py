@@ -141,7 +141,7 @@ class Recalled:
     """These had not been claimed, and are their supervisor's again; the others of the recall have been."""
 
     ids: tuple[int, ...]
-    claimed: tuple[int, ...]
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,8 @@ class Recall:
     """Offers that their supervisor takes back; those that had not been claimed yet are named in the answer."""
 
     ids: tuple[int, ...]
+    number: int
+    """Comes back with the answer: which of its recalls it is the answer to."""
     reply_to: Tells[Recalled]
 
 
@@ -459,7 +461,7 @@ class Dispatcher(Actor):
 
     def _on_recall(self, message: Recall) -> None:
         taken = tuple(task_id for task_id in message.ids if self._state.window.discard(task_id))
-        message.reply_to.tell(Recalled(taken, tuple(task_id for task_id in message.ids if task_id not in taken)))
+        message.reply_to.tell(Recalled(taken, message.number))
 
     def _on_set_dispatching(self, is_on: bool, reply: Reply[None] | None) -> None:
         self._state.is_dispatching = is_on

@@ -8,7 +8,7 @@ The verdicts themselves (one failure too many, the last child's end, what follow
 the transaction that settles the child: so a parent never waits without an active child, whenever the process dies.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
 
@@ -82,7 +82,9 @@ class State:
     out: dict[int, Ready | None] = field(default_factory=dict[int, Ready | None])
     """Children that take a place: offered, or running."""
     recalled: set[int] = field(default_factory=set[int])
-    """Those of them whose offer is being taken back: they are not offered anew before that is done."""
+    """Those whose offer is being taken back: they are not offered anew before that is done."""
+    recall: int = 0
+    """The number of the last recall: with its answer, all are done."""
     has_backlog: bool = True
     """Whether the store may have children that wait for a place."""
     is_asking: bool = False
@@ -125,7 +127,7 @@ class Supervisor(Actor):
     def on_start(self) -> None:
         """A successor of one that failed may have no mail that would wake it."""
         if self._state.limit is None and self._state.recalled:
-            self._dispatcher.tell(Recall(tuple(self._state.recalled), self._address))
+            self._recall(tuple(self._state.recalled))
         self._look_for_offers()
 
     def receive(self, messages: Sequence[Message]) -> None:  # noqa: C901 - one arm a message
@@ -147,8 +149,8 @@ class Supervisor(Actor):
                     self._persistence.tell(Cascade((self.parent_id,)))
                 case OfferAgain():
                     self._on_offer_again()
-                case Recalled(ids, claimed):
-                    self._on_recalled(ids, claimed)
+                case Recalled(ids, number):
+                    self._on_recalled(ids, number)
                 case _:
                     assert_never(message)
         self._look_for_offers()
@@ -202,22 +204,30 @@ class Supervisor(Actor):
         if offered:
             least = max(offered)
             if task < least:
-                state.recalled.add(least.id)
-                self._dispatcher.tell(Recall((least.id,), self._address))
+                self._recall((least.id,))
 
-    def _on_recalled(self, ids: Sequence[int], claimed: Sequence[int]) -> None:
+    def _recall(self, ids: Iterable[int]) -> None:
+        state = self._state
+        state.recalled.update(ids)
+        state.recall += 1
+        self._dispatcher.tell(Recall(tuple(ids), state.recall, self._address))
+
+    def _on_recalled(self, ids: Sequence[int], number: int) -> None:
         state = self._state
         state.has_backlog |= bool(ids)
         for child_id in ids:
-            if child_id in state.recalled:  # else it was asked for before all began anew
-                state.out.pop(child_id, None)
-        state.recalled.difference_update(ids, claimed)
+            state.out.pop(child_id, None)
+        if number == state.recall:
+            state.recalled.clear()
 
     def _on_offer_again(self) -> None:
+        """The dispatcher is another: what it has not been offered by now comes back, and the store is asked for the rest."""
         state = self._state
         state.limit, state.has_backlog, state.is_asking = None, True, False
+        state.recalled.update(state.out)
         state.out.clear()
-        state.recalled.clear()
+        if state.recalled:
+            self._recall(tuple(state.recalled))
 
     def _look_for_offers(self) -> None:
         state = self._state

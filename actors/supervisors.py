@@ -159,7 +159,8 @@ class Supervisors:
                 self._awake_count -= 1
                 # What it knew may be what it died of, and the mail it had taken out is gone: the successor takes back
                 # what is offered, and asks the store.
-                entry.state = State(question=entry.state.question, recalled=set(entry.state.out))
+                old = entry.state
+                entry.state = State(question=old.question, recall=old.recall, recalled=set(old.out) | old.recalled)
                 if not self._is_stopped:
                     self._wake(actor.parent_id, entry)
         self._on_death(actor, error)

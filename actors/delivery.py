@@ -171,7 +171,9 @@ class Delivery:
 
     def watch(self, task_id: int, reply: Reply[SettledRow]) -> None:
         """The reply is answered with the settled row."""
-        self._watchers.setdefault(task_id, []).append(reply)
+        waiting = self._watchers.setdefault(task_id, [])
+        if reply not in waiting:  # it is, where a group was rolled back and is tried again
+            waiting.append(reply)
 
     def is_watched(self, task_id: int) -> bool:
         """Whether somebody waits for the end of the task."""

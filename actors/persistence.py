@@ -561,7 +561,8 @@ class Persistence(Actor):
 
     def _watch(self, ledger: Ledger, task_id: int, reply: Reply[SettledRow]) -> None:
         if ledger.row(task_id) is not None:
-            ledger.effects.answers.append(lambda: self._delivery.watch(task_id, reply))
+            # At once, not after the commit: the task may settle in this very transaction, by a request behind this one.
+            self._delivery.watch(task_id, reply)
             return
         row = ledger.writer.load_record(task_id)
         if row is not None:

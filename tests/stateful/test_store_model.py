@@ -7,6 +7,7 @@ every row says what the model says, and the store's invariants hold.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 import apsw
@@ -87,7 +88,7 @@ class StoreMachine(RuleBasedStateMachine):
             ledger.flush()
             while ledger.effects.cascades:
                 closed, ledger.effects.cascades = ledger.effects.cascades, []
-                ledger.effects.cascades = cancelling.cascade(ledger, closed)
+                ledger.effects.cascades += cancelling.cascade(ledger, closed)  # which may have closed more
             ledger.flush()
             for claim in writer.load_claimed(ledger.effects.continues):
                 self.claims[claim.id] = claim
@@ -285,7 +286,8 @@ class StoreMachine(RuleBasedStateMachine):
             "retries, crashes, child_total, child_active, child_failed, closing, rerun IS NOT NULL, payload, fail_fast"
         )
         rows = self.connection.execute(f"SELECT {columns} FROM task ORDER BY id").fetchall()
-        assert rows == [_row(task) for task in self.model.active]
+        wrong = [pair for pair in zip_longest(rows, map(_row, self.model.active)) if pair[0] != pair[1]]
+        assert not wrong, f"(store, model) of {columns}: {wrong}"
         ended = self.connection.execute(
             "SELECT id, status, retries, memo IS NOT NULL FROM history ORDER BY id"
         ).fetchall()

@@ -7,6 +7,7 @@ guardian hears of the death and decides (experiments on supervision over pykka s
 
 import logging
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Protocol
@@ -87,9 +88,9 @@ class Actor(pykka.ThreadingActor):
 
     # What actors are made of
 
+    @abstractmethod
     def receive(self, messages: Sequence[Any]) -> None:
         """Handle a batch, in the order in which it came in. Whatever it raises ends the actor."""
-        raise NotImplementedError
 
     def wake_in(self) -> float | None:
         """Seconds until ``wake`` is due where no mail comes; None: never."""

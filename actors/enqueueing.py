@@ -14,8 +14,10 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.policy import duplicates
 from millrace.model import events
 from millrace.model.errors import MillraceError, ParentClosed, TaskNotFound
-from millrace.model.rows import NewTask, Phase, Ready, Row
+from millrace.model.lanes import lane_of
+from millrace.model.rows import NewRow, NewTask, Phase, Ready, Row
 from millrace.model.statuses import FAILED_ENDS, DuplicatePolicy, SubmitKind, TaskStatus
+from millrace.model.tags import encode_tags
 from millrace.store.writer import KeyScope
 
 NORMAL: Final = 128
@@ -250,6 +252,7 @@ def _store(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row | None
             return Stored(SubmitKind.REJECTED if is_rejected else SubmitKind.DUPLICATE, holder.id)
         case duplicates.Upgrade(more_urgent):
             holder.priority = more_urgent
+            settling.find_lane(holder)
             ledger.changed(holder)
             ledger.ready(holder)
             return Stored(SubmitKind.UPGRADED, holder.id)
@@ -319,39 +322,43 @@ def _insert_row(
     is_delayed = task.run_at_ms is not None and task.run_at_ms > ledger.steady_ms
     is_limited = parent is not None and parent.child_concurrency is not None
     parent_id, parent_round = (None, 0) if parent is None else (parent.id, parent.round)
-    ledger.insert(
-        (
-            new_id,
-            task.name,
-            task.key,
-            task.label,
-            "pending",
-            1,
-            priority,
-            task.payload,
-            parent_id,
-            parent_round,
-            task.spawner_id,
-            task.spawner_run,
-            task.policy != "allow",
-            is_held,
-            is_limited,
-            is_delayed,
-            task.run_at_ms,
-            task.max_retries,
-            task.fail_fast,
-            task.max_failures,
-            task.child_concurrency,
-            task.options,
-            task.retry_of,
-            0,
-            0,
-            ledger.now_ms,
-        )
+    bounded_parent = parent_id if is_limited else None
+    row = NewRow(
+        id=new_id,
+        name=task.name,
+        key=task.key,
+        label=task.label,
+        status="pending",
+        phase=1,
+        priority=priority,
+        payload=task.payload,
+        parent_id=parent_id,
+        parent_round=parent_round,
+        spawner_id=task.spawner_id,
+        spawner_run=task.spawner_run,
+        holds_key=task.policy != "allow",
+        held=is_held,
+        limited=is_limited,
+        delayed=is_delayed,
+        run_at_ms=task.run_at_ms,
+        max_retries=task.max_retries,
+        fail_fast=task.fail_fast,
+        max_failures=task.max_failures,
+        child_concurrency=task.child_concurrency,
+        options=task.options,
+        retry_of=task.retry_of,
+        created_at_ms=ledger.now_ms,
+        grp=task.group,
+        lane=lane_of(task.name, task.group, bounded_parent, priority),
+        tags=encode_tags(task.tags),
+        ready_ms=None if is_delayed else ledger.steady_ms,
+        version=task.version,
+        expected_io=task.expected_io,
     )
+    ledger.insert(row)
     if is_delayed and task.run_at_ms is not None:
         ledger.delayed_until(task.run_at_ms)
     elif not is_held:
-        ledger.ready_entry(Ready(priority, 1, new_id, 0), parent_id if is_limited else None)
+        ledger.ready_entry(Ready(priority, 1, new_id, 0), bounded_parent)
     if ledger.is_heard:
-        ledger.tell_new(events.Submitted, new_id, task, parent_id, priority)
+        ledger.tell_new(events.Submitted, row)

@@ -9,9 +9,10 @@ from millrace.actors.enqueueing import not_found
 from millrace.actors.ledger import Ledger
 from millrace.model import events
 from millrace.model.errors import InternalError, ParentClosed, RevisionConflict, TaskNotFound
+from millrace.model.lanes import lane_of
 from millrace.model.records import CancelResult
-from millrace.model.rows import Hold, NewTask, Phase, Row
-from millrace.model.statuses import DuplicatePolicy, TaskStatus
+from millrace.model.rows import Hold, NewRow, Phase, Row
+from millrace.model.statuses import TaskStatus
 
 PREFIX: Final = "flow::"
 
@@ -40,41 +41,28 @@ def open_flow(ledger: Ledger, new: NewFlow) -> int:
         ledger.flush()
         if ledger.writer.find_holders([(new.name, 0, 0, key)]).holders:
             hold = Hold.NEVER  # somebody was given this very key: they keep it
-    ledger.insert(
-        (
-            flow_id,
-            new.name,
-            key,
-            key,
-            TaskStatus.WAITING.value,
-            int(Phase.CHILDREN),
-            128,
-            None,
-            None,
-            0,
-            None,
-            None,
-            int(hold),
-            0,
-            0,
-            0,
-            None,
-            0,
-            new.fail_fast,
-            None,
-            new.child_concurrency,
-            None,
-            None,
-            1,
-            1,
-            ledger.now_ms,
-        )
+    row = NewRow(
+        id=flow_id,
+        name=new.name,
+        key=key,
+        label=key,
+        status=TaskStatus.WAITING.value,
+        phase=int(Phase.CHILDREN),
+        priority=128,
+        payload=None,
+        holds_key=int(hold),
+        fail_fast=new.fail_fast,
+        child_concurrency=new.child_concurrency,
+        is_flow=1,
+        flow_open=1,
+        created_at_ms=ledger.now_ms,
+        lane=lane_of(new.name, None, None, 128),
     )
+    ledger.insert(row)
     ledger.write_inserts()
     ledger.writer.insert_flow(flow_id, new.state)
     if ledger.is_heard:
-        task = NewTask(new.name, key, key, 128, "null", 0, DuplicatePolicy.SKIP.value)
-        ledger.tell_new(events.Submitted, flow_id, task, None, 128)
+        ledger.tell_new(events.Submitted, row)
     return flow_id
 
 

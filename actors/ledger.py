@@ -14,7 +14,8 @@ from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
 from millrace.model.priority import Priority
-from millrace.model.rows import NewTask, ParentCount, Ready, Row
+from millrace.model.rows import NewRow, ParentCount, Ready, Row
+from millrace.model.tags import decode_tags
 from millrace.store.writer import Writer
 
 MAX_ROWS: Final = 1000
@@ -57,7 +58,7 @@ class Ledger:
         self._dirty: dict[int, Row] = {}
         self._settled: dict[int, tuple[Any, ...]] = {}
         self._settled_before: dict[int, str] = {}
-        self._inserts: list[tuple[Any, ...]] = []
+        self._inserts: list[NewRow] = []
         self._rounds: list[tuple[Any, ...]] = []
         self._ended_flows: list[int] = []
         self._next_id: int | None = None
@@ -106,9 +107,9 @@ class Ledger:
         if self._next_id is None:
             self._next_id = next_id
 
-    def insert(self, values: tuple[Any, ...]) -> None:
-        """A new row, in the order of the statement's columns."""
-        self._inserts.append(values)
+    def insert(self, row: NewRow) -> None:
+        """A new row."""
+        self._inserts.append(row)
 
     def write_inserts(self) -> None:
         """Write the new rows now, where a later statement has to find them."""
@@ -143,6 +144,12 @@ class Ledger:
             row.priority,
             row.run,
             row.round,
+            row.effective,
+            row.expires_at_ms,
+            row.actual_io,
+            row.bytes_done,
+            row.bytes_total,
+            row.log,
         )
         self.effects.settled.append((row.id, status))
         self.effects.count("tasks_finished", row.name, status)
@@ -219,10 +226,10 @@ class Ledger:
                     key=row.key,
                     label=row.label,
                     parent_id=row.parent_id,
-                    group=None,
-                    tags={},
+                    group=row.grp,
+                    tags=decode_tags(row.tags),
                     priority=Priority(row.priority),
-                    effective_priority=Priority(row.priority),
+                    effective_priority=Priority(row.priority if row.effective is None else row.effective),
                     **fields,
                 )
             )
@@ -249,21 +256,23 @@ class Ledger:
         )
 
     def tell_new(
-        self, kind: type[events.TaskEvent], task_id: int, task: NewTask, parent_id: int | None, priority: int
+        self,
+        kind: type[events.TaskEvent],
+        row: NewRow,
     ) -> None:
         """An event of a task that is only being inserted."""
         if self.is_heard:
             self.effects.events.append(
                 kind(
                     at=self.now(),
-                    task_id=task_id,
-                    task_name=task.name,
-                    key=task.key,
-                    label=task.label,
-                    parent_id=parent_id,
-                    group=None,
-                    tags={},
-                    priority=Priority(priority),
-                    effective_priority=Priority(priority),
+                    task_id=row.id,
+                    task_name=row.name,
+                    key=row.key,
+                    label=row.label,
+                    parent_id=row.parent_id,
+                    group=row.grp,
+                    tags=decode_tags(row.tags),
+                    priority=Priority(row.priority),
+                    effective_priority=Priority(row.priority),
                 )
             )

@@ -37,6 +37,7 @@ from millrace.model.priority import Priority
 from millrace.model.records import Restarts, TaskRecord
 from millrace.model.retention import Retention
 from millrace.model.rows import Claim, Phase
+from millrace.model.tags import decode_tags
 from millrace.store.connection import Location
 from millrace.store.fork import ForkGuard
 from millrace.store.ownership import Ownership
@@ -606,8 +607,8 @@ def dispatched(run: Run, now_ms: int) -> events.Dispatched:
         key=claim.key,
         label=claim.label,
         parent_id=claim.parent_id,
-        group=None,
-        tags={},
+        group=claim.grp,
+        tags=decode_tags(claim.tags),
         priority=Priority(claim.priority),
-        effective_priority=Priority(claim.priority),
+        effective_priority=Priority(claim.priority if claim.effective is None else claim.effective),
     )

@@ -15,6 +15,7 @@ from millrace.actors.policy import ends
 from millrace.actors.policy.ends import Step
 from millrace.model import events
 from millrace.model.durations import latest_due_ms
+from millrace.model.lanes import lane_of
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Hold, NewTask, Phase, PlainEnd, Row, Tell
 from millrace.model.statuses import FAILED_ENDS, TaskStatus
@@ -386,6 +387,8 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     if new.child_concurrency != row.child_concurrency:
         ledger.effects.bounds_changed.append(row.id)
     row.fail_fast, row.child_concurrency = int(new.fail_fast), new.child_concurrency
+    row.grp, row.version, row.expected_io = new.group, new.version, new.expected_io
+    find_lane(row)
     row.status, row.phase, row.phase_runs, row.executing = TaskStatus.PENDING.value, Phase.BODY, 0, 0
     row.retries = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0
     row.closing = row.first_failure = row.memo = row.error = row.traceback = row.progress = None
@@ -396,6 +399,11 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     if row.delayed and row.run_at_ms is not None:
         ledger.delayed_until(row.run_at_ms)
     ledger.ready(row)
+
+
+def find_lane(row: Row) -> None:
+    """Its priority or group is another: so is the lane that it waits in."""
+    row.lane = lane_of(row.name, row.grp, row.parent_id if row.limited else None, row.priority)
 
 
 def _release_key(ledger: Ledger, row: Row) -> None:

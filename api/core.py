@@ -23,11 +23,13 @@ from millrace.model.catalog import Traits
 from millrace.model.codec import PayloadCodec, UndecodablePayload, check_key, check_label
 from millrace.model.durations import due_ms, ms_to_datetime, to_seconds
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
+from millrace.model.io import NO_IO, decode_io
 from millrace.model.priority import Priority
-from millrace.model.records import CancelResult, ChildSummary, IoBudget, TaskId, TaskRecord
+from millrace.model.records import CancelResult, ChildSummary, TaskId, TaskRecord
 from millrace.model.retry import DEFAULT_RETRY, Retry
 from millrace.model.rows import Claim, NewTask, Phase
 from millrace.model.statuses import DuplicatePolicy, TaskStatus
+from millrace.model.tags import decode_tags
 from millrace.retrying import encode_options
 from millrace.store import records
 from millrace.store.connection import locate
@@ -347,12 +349,12 @@ class Core:
             label=claim.label,
             status=TaskStatus.RUNNING if claim.phase <= Phase.BODY else TaskStatus.CANCELLING,
             priority=Priority(claim.priority),
-            effective_priority=Priority(claim.priority),
+            effective_priority=Priority(claim.priority if claim.effective is None else claim.effective),
             payload=PLAIN(claim.payload),
             memo=None if claim.memo is None else PLAIN(claim.memo),
             parent_id=claim.parent_id,
-            group=None,
-            tags={},
+            group=claim.grp,
+            tags=decode_tags(claim.tags),
             fail_fast=bool(claim.fail_fast),
             attempt=1 + claim.retries,
             retries=claim.retries,
@@ -363,21 +365,20 @@ class Core:
             run_at=None if claim.run_at_ms is None else ms_to_datetime(claim.run_at_ms),
             started_at=None if claim.started_at_ms is None else ms_to_datetime(claim.started_at_ms),
             finished_at=None,
-            expires_at=None,
+            expires_at=None if claim.expires_at_ms is None else ms_to_datetime(claim.expires_at_ms),
             cancel_requested_at=(
                 None if claim.cancel_requested_at_ms is None else ms_to_datetime(claim.cancel_requested_at_ms)
             ),
             duration=None,
-            expected_io=NO_IO,
+            expected_io=decode_io(claim.expected_io),
             actual_io=NO_IO,
             progress=None,
-            depends_on=(),
-            retry_of=None,
-            schedule_id=None,
+            depends_on=() if claim.depends_on is None else tuple(PLAIN(claim.depends_on)),
+            retry_of=claim.retry_of,
+            schedule_id=claim.series_id,
         )
 
 
-NO_IO = IoBudget()
 PLAIN = msgspec.json.Decoder().decode
 
 

@@ -1,7 +1,7 @@
 """Rows as the runtime moves them: what the store gives and takes, one class a shape; fields are in the order of columns."""
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -86,6 +86,28 @@ class Row(msgspec.Struct, array_like=True):
     started_at_ms: int | None
     duration_s: float | None
     progress: float | None
+    grp: str | None
+    lane: int
+    tags: str | None
+    ready_ms: int | None
+    waited_ms: int
+    ages: int
+    effective: int | None
+    paused: int
+    ttl_ms: int | None
+    ttl_first: int
+    expires_at_ms: int | None
+    depends_on: str | None
+    unmet: int
+    on_dependency_failure: str
+    failed_dependency: int | None
+    series_id: int | None
+    version: int
+    expected_io: str | None
+    actual_io: str | None
+    bytes_done: int | None
+    bytes_total: int | None
+    log: str | None
 
     @property
     def is_ready(self) -> bool:
@@ -101,6 +123,55 @@ class PlainEnd(msgspec.Struct, array_like=True, frozen=True):
     memo: str | None
     duration_s: float
     progress: float | None
+    actual_io: str | None = None
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+    log: str | None = None
+
+
+class NewRow(msgspec.Struct, array_like=True, kw_only=True):
+    """A row that is to be inserted: the columns that an insert gives; the others have their defaults."""
+
+    id: int
+    name: str
+    key: str
+    label: str
+    status: str
+    phase: int
+    priority: int
+    payload: str | None
+    parent_id: int | None = None
+    parent_round: int = 0
+    spawner_id: int | None = None
+    spawner_run: int | None = None
+    holds_key: int = 1
+    held: int = 0
+    limited: int = 0
+    delayed: int = 0
+    run_at_ms: int | None = None
+    max_retries: int = 0
+    fail_fast: int = 1
+    max_failures: int | float | None = None
+    child_concurrency: int | None = None
+    options: str | None = None
+    retry_of: int | None = None
+    is_flow: int = 0
+    flow_open: int = 0
+    created_at_ms: int
+    grp: str | None = None
+    lane: int
+    tags: str | None = None
+    ready_ms: int | None = None
+    ages: int = 0
+    ttl_ms: int | None = None
+    ttl_first: int = 0
+    expires_at_ms: int | None = None
+    depends_on: str | None = None
+    unmet: int = 0
+    on_dependency_failure: str = "cancel"
+    series_id: int | None = None
+    version: int = 1
+    expected_io: str | None = None
 
 
 class Claim(msgspec.Struct, array_like=True, frozen=True):
@@ -132,6 +203,16 @@ class Claim(msgspec.Struct, array_like=True, frozen=True):
     started_at_ms: int | None
     cancel_requested_at_ms: int | None
     child_total: int
+    grp: str | None = None
+    tags: str | None = None
+    effective: int | None = None
+    ready_ms: int | None = None
+    expires_at_ms: int | None = None
+    depends_on: str | None = None
+    retry_of: int | None = None
+    series_id: int | None = None
+    version: int = 1
+    expected_io: str | None = None
 
 
 class NewTask(msgspec.Struct):
@@ -154,6 +235,23 @@ class NewTask(msgspec.Struct):
     spawner_id: int | None = None
     spawner_run: int | None = None
     retry_of: int | None = None
+    group: str | None = None
+    tags: dict[str, str] | None = None
+    """The submission's own, with its task's and its domain's: its parent's come in when it is stored."""
+    ttl_ms: int | None = None
+    ttl_source: Literal["own", "domain", "scheduler", "none"] = "none"
+    """Who gave ``ttl_ms``: the submission or its task come before the parent's deadline, domain and scheduler after it.
+    "own" with None: math.inf, so none at all."""
+    ttl_first: bool = False
+    """The time to live begins with the first attempt."""
+    depends_on: tuple[int, ...] = ()
+    on_dependency_failure: str = "cancel"
+    schedule: str | None = None
+    """JSON text of the schedule (model.schedule): the submission starts a series."""
+    series_id: int | None = None
+    version: int = 1
+    expected_io: str | None = None
+    """JSON text of [disk_read, disk_write, net_rx, net_tx]; None: not declared."""
 
 
 class Ready(NamedTuple):

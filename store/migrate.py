@@ -18,6 +18,7 @@ from typing import Final
 import apsw
 
 from millrace.model.errors import InternalError, StoreCorrupt, StoreError
+from millrace.model.lanes import lane_of
 from millrace.store.faults import translated
 from millrace.store.statements import SQL
 
@@ -112,6 +113,7 @@ def _apply_all(connection: apsw.Connection, steps: Sequence[Migration], tell: Ho
     """Every commit synced; references unchecked until the end of a step, as one that rebuilds a table drops the old."""
     settings = {"synchronous": "full", "foreign_keys": False}
     before = {name: connection.pragma(name) for name in settings}
+    add_functions(connection)
     try:
         for name, value in settings.items():
             connection.pragma(name, value)
@@ -120,6 +122,11 @@ def _apply_all(connection: apsw.Connection, steps: Sequence[Migration], tell: Ho
     finally:
         for name, value in before.items():
             connection.pragma(name, value)
+
+
+def add_functions(connection: apsw.Connection) -> None:
+    """What a step's statements call beside SQLite's own functions; the schema that they leave calls none."""
+    connection.create_scalar_function("lane_of", lane_of, 4, deterministic=True)
 
 
 def _apply(connection: apsw.Connection, step: Migration, tell: Hook) -> None:
@@ -180,6 +187,7 @@ def expected_schema(migrations: Sequence[Migration], version: int) -> frozenset[
     """What a store at that version declares: the steps are run on an empty database in memory (0.5 ms)."""
     connection = apsw.Connection(":memory:")
     try:
+        add_functions(connection)
         for step in migrations[:version]:
             connection.execute(step.sql)
         return read_schema(connection)

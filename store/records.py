@@ -9,15 +9,16 @@ import msgspec
 
 from millrace.model.durations import ms_to_datetime
 from millrace.model.errors import TaskNotFound
+from millrace.model.io import decode_io
 from millrace.model.priority import Priority
-from millrace.model.records import ChildSummary, IoBudget, TaskRecord
+from millrace.model.records import ChildSummary, TaskRecord
 from millrace.model.statuses import TaskStatus
+from millrace.model.tags import decode_tags
 from millrace.store.readers import Readers
 from millrace.store.statements import SQL
 
 PAGE: Final = 256
 """Rows that a streaming reader fetches at once."""
-_NOTHING: Final = IoBudget()
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
@@ -51,6 +52,16 @@ def make_record(row: tuple[Any, ...]) -> TaskRecord:
         duration,
         progress,
         retry_of,
+        group,
+        tags,
+        effective,
+        expires,
+        depends_on,
+        series_id,
+        expected_io,
+        actual_io,
+        _bytes_done,
+        _bytes_total,
     ) = row
     return TaskRecord(
         id=task_id,
@@ -59,12 +70,12 @@ def make_record(row: tuple[Any, ...]) -> TaskRecord:
         label=label,
         status=TaskStatus(status),
         priority=Priority(priority),
-        effective_priority=Priority(priority),
+        effective_priority=Priority(priority if effective is None else effective),
         payload=_json(payload),
         memo=_json(memo),
         parent_id=parent_id,
-        group=None,
-        tags={},
+        group=group,
+        tags=decode_tags(tags),
         fail_fast=bool(fail_fast),
         attempt=0 if started is None else 1 + retries,
         retries=retries,
@@ -75,15 +86,15 @@ def make_record(row: tuple[Any, ...]) -> TaskRecord:
         run_at=None if run_at is None else ms_to_datetime(run_at),
         started_at=None if started is None else ms_to_datetime(started),
         finished_at=None if finished is None else ms_to_datetime(finished),
-        expires_at=None,
+        expires_at=None if expires is None else ms_to_datetime(expires),
         cancel_requested_at=None if cancelled is None else ms_to_datetime(cancelled),
         duration=duration,
-        expected_io=_NOTHING,
-        actual_io=_NOTHING,
+        expected_io=decode_io(expected_io),
+        actual_io=decode_io(actual_io),
         progress=progress,
-        depends_on=(),
+        depends_on=() if depends_on is None else tuple(_decode(depends_on)),
         retry_of=retry_of,
-        schedule_id=None,
+        schedule_id=series_id,
     )
 
 

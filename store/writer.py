@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import apsw
 import msgspec
 
-from millrace.model.rows import Claim, OldRow, ParentCount, PlainEnd, Ready, RetryFields, Row
+from millrace.model.rows import Claim, NewRow, OldRow, ParentCount, PlainEnd, Ready, RetryFields, Row
 from millrace.store.connection import wait_when_busy
 from millrace.store.statements import SQL
 
@@ -159,8 +159,8 @@ class Writer:
         for part in _chunks(rows):
             self._run("update_rows", rows=_json(part))
 
-    def insert_tasks(self, tasks: Sequence[tuple[Any, ...]]) -> None:
-        """Insert new rows; each tuple is in the order of the statement's columns."""
+    def insert_tasks(self, tasks: Sequence[NewRow]) -> None:
+        """Insert new rows."""
         for part in _chunks(tasks):
             self._run("insert_tasks", tasks=_json(part))
 

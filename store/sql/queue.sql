@@ -7,7 +7,9 @@ SELECT json_group_array(json_array(
     t.retries, t.max_retries, t.crashes, t.fail_fast, t.max_failures, t.child_concurrency, t.child_total,
     t.child_active, t.child_failed, t.first_failure, t.closing, t.cascade, t.error, t.traceback,
     t.cancel_requested_at_ms, t.superseded_by, t.rerun, t.options, t.is_flow, t.flow_open, t.created_at_ms,
-    t.started_at_ms, t.duration_s, t.progress))
+    t.started_at_ms, t.duration_s, t.progress, t.grp, t.lane, t.tags, t.ready_ms, t.waited_ms, t.ages, t.effective,
+    t.paused, t.ttl_ms, t.ttl_first, t.expires_at_ms, t.depends_on, t.unmet, t.on_dependency_failure,
+    t.failed_dependency, t.series_id, t.version, t.expected_io, t.actual_io, t.bytes_done, t.bytes_total, t.log))
 FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value;
 
 -- name: update_rows
@@ -22,19 +24,29 @@ UPDATE task SET
     cascade = e.value ->> 31, error = e.value ->> 32, traceback = e.value ->> 33,
     cancel_requested_at_ms = e.value ->> 34, superseded_by = e.value ->> 35, rerun = e.value ->> 36,
     options = e.value ->> 37, flow_open = e.value ->> 39, started_at_ms = e.value ->> 41,
-    duration_s = e.value ->> 42, progress = e.value ->> 43
+    duration_s = e.value ->> 42, progress = e.value ->> 43, grp = e.value ->> 44, lane = e.value ->> 45,
+    tags = e.value ->> 46, ready_ms = e.value ->> 47, waited_ms = e.value ->> 48, ages = e.value ->> 49,
+    effective = e.value ->> 50, paused = e.value ->> 51, ttl_ms = e.value ->> 52, ttl_first = e.value ->> 53,
+    expires_at_ms = e.value ->> 54, depends_on = e.value ->> 55, unmet = e.value ->> 56,
+    on_dependency_failure = e.value ->> 57, failed_dependency = e.value ->> 58, series_id = e.value ->> 59,
+    version = e.value ->> 60, expected_io = e.value ->> 61, actual_io = e.value ->> 62, bytes_done = e.value ->> 63,
+    bytes_total = e.value ->> 64, log = e.value ->> 65
 FROM json_each(:rows) AS e WHERE task.id = e.value ->> 0;
 
 -- name: insert_tasks
+-- The order of columns is that of millrace.model.rows.NewRow; a test compares them.
 INSERT INTO task (
     id, name, key, label, status, phase, priority, payload, parent_id, parent_round, spawner_id, spawner_run,
     holds_key, held, limited, delayed, run_at_ms, max_retries, fail_fast, max_failures, child_concurrency, options,
-    retry_of, is_flow, flow_open, created_at_ms)
+    retry_of, is_flow, flow_open, created_at_ms, grp, lane, tags, ready_ms, ages, ttl_ms, ttl_first, expires_at_ms,
+    depends_on, unmet, on_dependency_failure, series_id, version, expected_io)
 SELECT
     e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6,
     e.value ->> 7, e.value ->> 8, e.value ->> 9, e.value ->> 10, e.value ->> 11, e.value ->> 12, e.value ->> 13,
     e.value ->> 14, e.value ->> 15, e.value ->> 16, e.value ->> 17, e.value ->> 18, e.value ->> 19, e.value ->> 20,
-    e.value ->> 21, e.value ->> 22, e.value ->> 23, e.value ->> 24, e.value ->> 25
+    e.value ->> 21, e.value ->> 22, e.value ->> 23, e.value ->> 24, e.value ->> 25, e.value ->> 26, e.value ->> 27,
+    e.value ->> 28, e.value ->> 29, e.value ->> 30, e.value ->> 31, e.value ->> 32, e.value ->> 33, e.value ->> 34,
+    e.value ->> 35, e.value ->> 36, e.value ->> 37, e.value ->> 38, e.value ->> 39
 FROM json_each(:tasks) AS e;
 
 -- name: begin_round
@@ -51,7 +63,8 @@ SELECT json_group_array(json_array(
     t.id, t.run + :step, t.phase, t.phase_runs + :step, t.name, t.key, t.label, t.priority, t.payload,
     CASE t.phase WHEN 0 THEN t.memo END, t.parent_id, t.parent_round, t.round, t.round_run, t.limited, t.fail_fast,
     t.retries, t.max_retries, t.crashes, t.options, t.error, t.created_at_ms, t.run_at_ms,
-    ifnull(:now, t.started_at_ms), t.cancel_requested_at_ms, t.child_total))
+    ifnull(:now, t.started_at_ms), t.cancel_requested_at_ms, t.child_total, t.grp, t.tags, t.effective, t.ready_ms,
+    t.expires_at_ms, t.depends_on, t.retry_of, t.series_id, t.version, t.expected_io))
 FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value
 WHERE CASE :what
     WHEN 'task' THEN t.status = 'pending' AND t.delayed = 0 AND t.held = 0

@@ -1,14 +1,8 @@
 -- name: select_record
 -- One task, active or settled. The order of columns is that of store.records.
-SELECT
-    id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error, traceback,
-    created_at_ms, run_at_ms, started_at_ms, NULL, cancel_requested_at_ms, duration_s, progress, retry_of
-FROM task WHERE id = :id
+SELECT @active() FROM task WHERE id = :id
 UNION ALL
-SELECT
-    id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error, traceback,
-    created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress, retry_of
-FROM history WHERE id = :id;
+SELECT @settled() FROM history WHERE id = :id;
 
 -- name: select_child_ids
 -- The children of a task, ever, by id.
@@ -21,17 +15,9 @@ ORDER BY id;
 
 -- name: select_records
 -- Those of a list of tasks that are there, by id.
-SELECT
-    t.id, t.name, t.key, t.label, t.status, t.priority, t.payload, t.memo, t.parent_id, t.fail_fast, t.retries,
-    t.max_retries, t.error, t.traceback, t.created_at_ms, t.run_at_ms, t.started_at_ms, NULL, t.cancel_requested_at_ms,
-    t.duration_s, t.progress, t.retry_of
-FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value
+SELECT @active(t) FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value
 UNION ALL
-SELECT
-    h.id, h.name, h.key, h.label, h.status, h.priority, h.payload, h.memo, h.parent_id, h.fail_fast, h.retries,
-    h.max_retries, h.error, h.traceback, h.created_at_ms, h.run_at_ms, h.started_at_ms, h.finished_at_ms,
-    h.cancel_requested_at_ms, h.duration_s, h.progress, h.retry_of
-FROM json_each(:ids) AS e CROSS JOIN history AS h ON h.id = e.value
+SELECT @settled(h) FROM json_each(:ids) AS e CROSS JOIN history AS h ON h.id = e.value
 ORDER BY 1;
 
 -- name: select_status
@@ -111,18 +97,12 @@ BEGIN;
 -- name: select_tasks
 -- Active and settled tasks, newest first; each side stops at the limit before the two are merged.
 SELECT * FROM (
-    SELECT * FROM (SELECT
-        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
-        traceback, created_at_ms, run_at_ms, started_at_ms, NULL, cancel_requested_at_ms, duration_s, progress, retry_of
-    FROM task
+    SELECT * FROM (SELECT @active() FROM task
     WHERE id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY id DESC LIMIT :limit)
     UNION ALL
-    SELECT * FROM (SELECT
-        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
-        traceback, created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress, retry_of
-    FROM history
+    SELECT * FROM (SELECT @settled() FROM history
     WHERE id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY id DESC LIMIT :limit)
@@ -132,18 +112,12 @@ ORDER BY id DESC LIMIT :limit;
 -- name: select_tasks_of_parent
 -- Active and settled tasks, newest first; each side stops at the limit before the two are merged.
 SELECT * FROM (
-    SELECT * FROM (SELECT
-        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
-        traceback, created_at_ms, run_at_ms, started_at_ms, NULL, cancel_requested_at_ms, duration_s, progress, retry_of
-    FROM task
+    SELECT * FROM (SELECT @active() FROM task
     WHERE parent_id = :parent AND id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY id DESC LIMIT :limit)
     UNION ALL
-    SELECT * FROM (SELECT
-        id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error,
-        traceback, created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress, retry_of
-    FROM history
+    SELECT * FROM (SELECT @settled() FROM history
     WHERE parent_id = :parent AND id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY id DESC LIMIT :limit)

@@ -7,7 +7,7 @@ import apsw
 import msgspec
 import pytest
 
-from millrace.model.rows import Claim, Phase, PlainEnd, Ready, Row
+from millrace.model.rows import Claim, NewRow, Phase, PlainEnd, Ready, Row
 from millrace.store.connection import Location, set_writer
 from millrace.store.opening import open_store
 from millrace.store.writer import CHUNK, Writer
@@ -39,8 +39,22 @@ NEW: dict[str, Any] = {
     "is_flow": 0,
     "flow_open": 0,
     "created_at_ms": 11,
+    "grp": "the group",
+    "lane": 77,
+    "tags": '{"k":"v"}',
+    "ready_ms": 21,
+    "ages": 1,
+    "ttl_ms": 22,
+    "ttl_first": 1,
+    "expires_at_ms": 23,
+    "depends_on": "[24]",
+    "unmet": 1,
+    "on_dependency_failure": "fail",
+    "series_id": 25,
+    "version": 26,
+    "expected_io": "[1,2,3,4]",
 }
-"""A new row, in the order of the statement."""
+"""A new row."""
 
 DISTINCT: dict[str, Any] = {
     "phase_runs": 2,
@@ -69,6 +83,28 @@ DISTINCT: dict[str, Any] = {
     "started_at_ms": 19,
     "duration_s": 20.5,
     "progress": 0.5,
+    "grp": "group",
+    "lane": 27,
+    "tags": '{"k":"w"}',
+    "ready_ms": 28,
+    "waited_ms": 29,
+    "ages": 1,
+    "effective": 30,
+    "paused": 2,
+    "ttl_ms": 31,
+    "ttl_first": 1,
+    "expires_at_ms": 32,
+    "depends_on": "[33]",
+    "unmet": 34,
+    "on_dependency_failure": "ignore",
+    "failed_dependency": 35,
+    "series_id": 36,
+    "version": 37,
+    "expected_io": "[5,6,7,8]",
+    "actual_io": "[9,10,11,12]",
+    "bytes_done": 38,
+    "bytes_total": 39,
+    "log": "log",
 }
 """Columns of one row, each with a value that no other has."""
 
@@ -84,9 +120,9 @@ def writer(location: Location) -> Iterator[Writer]:
     made.close()
 
 
-def new(task_id: int, **values: Any) -> tuple[Any, ...]:
+def new(task_id: int, **values: Any) -> NewRow:
     """A new row with a key of its own."""
-    return tuple((NEW | {"id": task_id, "key": f"k{task_id}"} | values).values())
+    return NewRow(**NEW | {"id": task_id, "key": f"k{task_id}"} | values)
 
 
 def stored(writer: Writer, table: str = "task") -> list[dict[str, Any]]:
@@ -107,10 +143,10 @@ def fill(writer: Writer, task_id: int, **values: Any) -> None:
 
 
 def test_a_new_row_has_each_value_in_its_column(writer: Writer) -> None:
-    """The tuple is in the order of the statement."""
+    """The fields are in the order of the statement."""
     values = NEW | {"parent_id": 0, "parent_round": 2, "spawner_id": 3, "spawner_run": 4, "run_at_ms": 5, "retry_of": 6}
     values |= {"max_failures": 0.5, "child_concurrency": 8, "options": "o", "id": 9, "flow_open": 1, "is_flow": 1}
-    writer.insert_tasks([tuple(values.values())])
+    writer.insert_tasks([NewRow(**values)])
     row = stored(writer)[0]
     assert {name: row[name] for name in values} == values
 

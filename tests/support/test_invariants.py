@@ -13,18 +13,18 @@ from millrace.store.opening import open_store
 _COLUMNS = "id, name, key, label, priority, max_retries, created_at_ms, payload"
 
 GOOD = f"""
-INSERT INTO task ({_COLUMNS}, status, phase, run, phase_runs, child_total, child_active, child_failed, fail_fast)
-    VALUES (1, 'a::p', '1', 'x', 128, 3, 0, '{{}}', 'waiting', 2, 1, 1, 3, 1, 1, 0);
-INSERT INTO task ({_COLUMNS}, status, phase, parent_id, parent_round, spawner_id, spawner_run)
-    VALUES (2, 'a::c', '2', 'x', 128, 3, 0, '{{}}', 'pending', 1, 1, 1, 1, 1);
-INSERT INTO task ({_COLUMNS}, status, phase, run, phase_runs, executing, started_at_ms)
-    VALUES (5, 'a::r', '5', 'x', 128, 3, 0, '{{}}', 'running', 1, 1, 1, 1, 0);
-INSERT INTO task ({_COLUMNS}, status, phase, is_flow, flow_open)
-    VALUES (6, 'flow::f', '6', 'x', 128, 0, 0, NULL, 'waiting', 2, 1, 1);
+INSERT INTO task ({_COLUMNS}, lane, status, phase, run, phase_runs, child_total, child_active, child_failed, fail_fast)
+    VALUES (1, 'a::p', '1', 'x', 128, 3, 0, '{{}}', 1, 'waiting', 2, 1, 1, 3, 1, 1, 0);
+INSERT INTO task ({_COLUMNS}, lane, status, phase, parent_id, parent_round, spawner_id, spawner_run)
+    VALUES (2, 'a::c', '2', 'x', 128, 3, 0, '{{}}', 1, 'pending', 1, 1, 1, 1, 1);
+INSERT INTO task ({_COLUMNS}, lane, status, phase, run, phase_runs, executing, started_at_ms)
+    VALUES (5, 'a::r', '5', 'x', 128, 3, 0, '{{}}', 1, 'running', 1, 1, 1, 1, 0);
+INSERT INTO task ({_COLUMNS}, lane, status, phase, is_flow, flow_open)
+    VALUES (6, 'flow::f', '6', 'x', 128, 0, 0, NULL, 1, 'waiting', 2, 1, 1);
 INSERT INTO flow VALUES (6, 'null', 1);
-INSERT INTO task ({_COLUMNS}, status, phase, run, phase_runs, executing, closing, holds_key, cancel_requested_at_ms)
-    VALUES (7, 'a::w', '7', 'x', 128, 3, 0, '{{}}', 'cancelling', 1, 1, 1, 1, 'cancelled', 0, 0);
-INSERT INTO task ({_COLUMNS}, status, phase, held) VALUES (8, 'a::w', '7', 'x', 128, 3, 0, '{{}}', 'pending', 1, 1);
+INSERT INTO task ({_COLUMNS}, lane, status, phase, run, phase_runs, executing, closing, holds_key, cancel_requested_at_ms)
+    VALUES (7, 'a::w', '7', 'x', 128, 3, 0, '{{}}', 1, 'cancelling', 1, 1, 1, 1, 'cancelled', 0, 0);
+INSERT INTO task ({_COLUMNS}, lane, status, phase, held) VALUES (8, 'a::w', '7', 'x', 128, 3, 0, '{{}}', 1, 'pending', 1, 1);
 INSERT INTO history ({_COLUMNS}, status, parent_id, parent_round, spawner_id, spawner_run, run, round, retries,
         fail_fast, started_at_ms, finished_at_ms, error)
     VALUES (3, 'a::c', '3', 'x', 128, 3, 0, '{{}}', 'completed', 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, NULL),

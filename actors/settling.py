@@ -54,7 +54,19 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     """The short way of leaves that returned: two statements for all of them, and one step of their parents."""
     if not outcomes:
         return set()
-    plain = [PlainEnd(end.task_id, end.run, end.memo, end.duration_s, end.progress) for end in outcomes]
+    plain = [
+        PlainEnd(
+            end.task_id,
+            end.run,
+            end.memo,
+            end.duration_s,
+            end.progress,
+            end.actual_io,
+            end.bytes_done,
+            end.bytes_total,
+        )
+        for end in outcomes
+    ]
     moved = ledger.writer.settle_plain(plain, ledger.now_ms)
     settled_children: Counter[tuple[int, int]] = Counter()
     effects = ledger.effects
@@ -77,15 +89,13 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     return moved
 
 
-def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:  # noqa: C901, PLR0912 - one arm a decision
+def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:  # noqa: C901 - one arm a decision
     """One outcome, of the current run."""
     decision = ends.decide_end(row, outcome)
     row.executing = 0
     row.crashes = 0
     row.duration_s = outcome.duration_s
-    if not row.child_total:
-        row.progress = outcome.progress
-        ledger.tell_progress(row)
+    _keep_reports(ledger, row, outcome)
     ledger.changed(row)
     match decision:
         case ends.Succeeded():
@@ -115,6 +125,25 @@ def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:  # noqa: C901
             settle(ledger, row, row.closing or "cancelled")
     if not row.executing:
         ledger.run_ended(row)
+
+
+def _keep_reports(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
+    """What the run has said of itself. A finalizer or hook that says nothing of IO and bytes leaves what the body said."""
+    is_body = outcome.phase == Phase.BODY
+    if is_body or outcome.actual_io is not None:
+        row.actual_io = outcome.actual_io
+    if row.child_total:
+        return
+    row.progress = outcome.progress
+    if is_body or outcome.bytes_done is not None:
+        row.bytes_done, row.bytes_total = outcome.bytes_done, outcome.bytes_total
+    ledger.tell_progress(row)
+
+
+def _forget_reports(row: Row) -> None:
+    """The next run of the body begins without any; with children in its round the row shows theirs."""
+    if not row.child_total:
+        row.bytes_done = row.bytes_total = None
 
 
 def _succeeded(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
@@ -155,6 +184,7 @@ def _retry(ledger: Ledger, row: Row, outcome: RunOutcome, delay_s: float) -> Non
         _end_round_early(ledger, row)
         return
     row.retries += 1
+    _forget_reports(row)
     row.status = TaskStatus.PENDING.value
     row.run_at_ms = latest_due_ms(ledger.steady_ms, delay_s)
     row.delayed = int(row.run_at_ms > ledger.steady_ms)
@@ -190,6 +220,7 @@ def put_back(ledger: Ledger, row: Row, reason: str) -> None:
         row.error = row.error or f"interrupted ({reason}), and replaced by a newer submission"
         _end_round_early(ledger, row)
         return
+    _forget_reports(row)
     row.status = TaskStatus.PENDING.value
     ledger.tell(events.Interrupted, row, reason=reason)
     ledger.ready(row)
@@ -392,6 +423,7 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     row.status, row.phase, row.phase_runs, row.executing = TaskStatus.PENDING.value, Phase.BODY, 0, 0
     row.retries = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0
     row.closing = row.first_failure = row.memo = row.error = row.traceback = row.progress = None
+    row.bytes_done = row.bytes_total = None
     row.run_at_ms, row.delayed = new.run_at_ms, int(new.run_at_ms is not None and new.run_at_ms > ledger.steady_ms)
     ledger.children_counted(row)
     ledger.begin_round((row.id, new.label, new.payload, new.fail_fast, new.max_failures, new.child_concurrency))

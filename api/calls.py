@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from millrace.context import Context
 from millrace.model.codec import UndecodablePayload
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted
+from millrace.model.io import encode_moved
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Phase
 from millrace.retrying import Policy, decode_options
@@ -89,6 +90,10 @@ class Calls:
             retry_delay_s=policy.delay_s(error, claim.retries),
             asked=run.asked,
             duration_s=elapsed,
+            progress=run.fraction,
+            actual_io=encode_moved(run.recorded_io),
+            bytes_done=run.bytes_done,
+            bytes_total=run.bytes_total,
             abandoned=True,
         )
 
@@ -142,6 +147,9 @@ class Calls:
             asked=run.asked,
             duration_s=time.monotonic() - started,
             progress=run.fraction,
+            actual_io=encode_moved(run.recorded_io),
+            bytes_done=run.bytes_done,
+            bytes_total=run.bytes_total,
             parent_id=claim.parent_id,
             parent_round=claim.parent_round,
             limited=claim.limited,
@@ -217,6 +225,9 @@ class Calls:
             asked=run.asked,
             duration_s=time.monotonic() - started,
             progress=run.fraction,
+            actual_io=encode_moved(run.recorded_io),
+            bytes_done=run.bytes_done,
+            bytes_total=run.bytes_total,
         )
 
     def _policy(self, claim: Claim) -> Policy:

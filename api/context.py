@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.errors import InterruptReason, NoParent, ParentClosed, PermanentError, TaskInterrupted
+from millrace.model.io import check_bytes
 from millrace.model.records import ChildResult, ChildSummary, TaskId, TaskRecord
 from millrace.model.rows import Phase
 from millrace.model.statuses import TaskStatus
@@ -35,12 +36,13 @@ class Place(NamedTuple):
 class Context:
     """What a body is given: its own record, progress, cancellation, children. Usable from any thread while the run lasts."""
 
-    __slots__ = ("_core", "_record", "_run")
+    __slots__ = ("_core", "_monotonic", "_record", "_run")
 
     def __init__(self, core: Core, run: Run) -> None:
         """Made by the runtime, one a run."""
         self._core = core
         self._run = run
+        self._monotonic = core.runtime.times.monotonic
         self._record: TaskRecord | None = None
 
     @property
@@ -85,7 +87,7 @@ class Context:
         """Sleep that a request to stop wakes up: True where this run is to stop."""
         return self._run.wait_asked(to_seconds(timeout, "timeout"))
 
-    # Progress
+    # Progress and IO
 
     def progress(self, fraction: float, message: str | None = None) -> None:
         """Report how far this run is: 0.0 to 1.0 (cut to it; NaN is ignored). Costs under a microsecond.
@@ -97,6 +99,7 @@ class Context:
         run = self._run
         if not isnan(fraction):
             run.fraction = 0.0 if fraction < 0.0 else min(float(fraction), 1.0)
+            run.reported_at = self._monotonic()
         if message is not None:
             run.message = message
         if not run.is_fresh:
@@ -118,6 +121,64 @@ class Context:
                 self.progress(done / count, message)
         self.check_cancelled()
         self.progress(1.0, message)
+
+    def set_bytes_total(self, total: int) -> None:
+        """Say how many bytes this run is to do in all; the last call counts. From any thread of the body.
+
+        A task without a report of its own is as far as its bytes are. Under a parent it weighs as much as it has bytes.
+
+        Args:
+            total: bytes, 0 or more.
+
+        Raises:
+            TaskInterrupted: this run was given up. RuntimeError: it is over. TypeError, ValueError: no such number of bytes.
+        """
+        run = self._run
+        if run.is_abandoned or run.has_ended:
+            self._check_alive()
+        run.expect_bytes(check_bytes(total, "set_bytes_total"))
+        if not run.is_fresh:
+            self._core.runtime.progress.note(run)
+
+    def add_bytes(self, n: int) -> None:
+        """Say that so many more bytes are done. From any thread of the body; costs under a microsecond.
+
+        Args:
+            n: bytes since the last call, 0 or more.
+
+        Raises:
+            TaskInterrupted: this run was given up. RuntimeError: it is over. TypeError, ValueError: no such number of bytes.
+        """
+        run = self._run
+        if run.is_abandoned or run.has_ended:
+            self._check_alive()
+        run.add_bytes(check_bytes(n, "add_bytes"))
+        if not run.is_fresh:
+            self._core.runtime.progress.note(run)
+
+    def record_io(self, *, disk_read: int = 0, disk_write: int = 0, net_rx: int = 0, net_tx: int = 0) -> None:
+        """Add to what this run has moved: it is compared with the task's ``io`` while it runs, and kept as ``actual_io``.
+
+        From any thread of the body. A run that records nothing says nothing: it does not count as one that moved nothing.
+
+        Args:
+            disk_read: bytes read from disk since the last call, 0 or more, as all of these.
+            disk_write: bytes written to disk.
+            net_rx: bytes received.
+            net_tx: bytes sent.
+
+        Raises:
+            TaskInterrupted: this run was given up. RuntimeError: it is over. TypeError, ValueError: no such number of bytes.
+        """
+        self._check_alive()
+        self._run.record_io(
+            (
+                check_bytes(disk_read, "disk_read"),
+                check_bytes(disk_write, "disk_write"),
+                check_bytes(net_rx, "net_rx"),
+                check_bytes(net_tx, "net_tx"),
+            )
+        )
 
     # Children: each call returns once the children are durable
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from millrace.model.durations import LONGEST_WAIT_S
 from millrace.model.errors import InterruptReason
+from millrace.model.io import LARGEST, Moved, add_moved
 from millrace.model.rows import Claim
 
 REASON_ORDER: Final[tuple[InterruptReason, ...]] = (
@@ -23,7 +24,7 @@ REASON_ORDER: Final[tuple[InterruptReason, ...]] = (
 
 
 class Run:
-    """One run. Asked to stop from any thread; its fields of progress are written by its body alone."""
+    """One run. Asked to stop, and told of bytes, from any thread; fraction and message are written by its body alone."""
 
     __slots__ = (
         "_listeners",
@@ -31,12 +32,16 @@ class Run:
         "_wake",
         "asked",
         "begun_at",
+        "bytes_done",
+        "bytes_total",
         "claim",
         "fraction",
         "has_ended",
         "is_abandoned",
         "is_fresh",
         "message",
+        "recorded_io",
+        "reported_at",
         "waits",
     )
 
@@ -49,7 +54,15 @@ class Run:
         self.is_abandoned = False
         """Given up: its outcome is recorded, though its thread still runs."""
         self.fraction: float | None = None
+        """The last report of its body."""
+        self.reported_at: float | None = None
+        """Monotonic time of that report; None before the first."""
         self.message: str | None = None
+        self.bytes_done: int | None = None
+        """Bytes that it has told of; None where it tells of none."""
+        self.bytes_total: int | None = None
+        self.recorded_io: Moved | None = None
+        """Bytes that it says it has moved: disk read, disk written, received, sent; None where it says nothing."""
         self.is_fresh = False
         """The fields of progress have been written since they were last looked at."""
         self.waits = 0
@@ -72,6 +85,24 @@ class Run:
             listeners = tuple(self._listeners)
         for listener in listeners:
             listener(reason)
+
+    def expect_bytes(self, total: int) -> None:
+        """So many bytes are to be done in all."""
+        with self._lock:
+            self.bytes_total = total
+            if self.bytes_done is None:
+                self.bytes_done = 0
+
+    def add_bytes(self, n: int) -> None:
+        """So many bytes more are done."""
+        with self._lock:
+            done = n if self.bytes_done is None else self.bytes_done + n
+            self.bytes_done = min(done, LARGEST)
+
+    def record_io(self, moved: Moved) -> None:
+        """So many bytes more were moved."""
+        with self._lock:
+            self.recorded_io = moved if self.recorded_io is None else add_moved(self.recorded_io, moved)
 
     def listen(self, listener: Callable[[InterruptReason], None]) -> None:
         """Call ``listener`` when the run is asked to stop, at once where it has been. It must not block."""

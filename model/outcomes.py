@@ -36,6 +36,10 @@ class RunOutcome(msgspec.Struct, frozen=True):
     """What the run had been asked to stop for when it ended."""
     duration_s: float = 0.0
     progress: float | None = None
+    actual_io: str | None = None
+    """As ``model.io`` keeps what it has recorded; None where it has recorded nothing."""
+    bytes_done: int | None = None
+    bytes_total: int | None = None
     abandoned: bool = False
     """The run was given up: its thread may still be going."""
     parent_id: int | None = None

@@ -95,6 +95,21 @@ class Progress(TaskEvent):
 
 
 @dataclass(frozen=True)
+class Preempted(TaskEvent):
+    """The body has ended to make room for a more urgent task; it begins anew later."""
+
+
+@dataclass(frozen=True)
+class Paused(TaskEvent):
+    """The body was stopped by a pause and has ended; it begins anew when nothing pauses the task any more."""
+
+
+@dataclass(frozen=True)
+class Resumed(TaskEvent):
+    """A task whose body was preempted or stopped by a pause is pending again."""
+
+
+@dataclass(frozen=True)
 class CancelRequested(TaskEvent):
     """A cancel is recorded and something of the task has still to end."""
 
@@ -130,6 +145,53 @@ class BatchSubmitted(Event):
     """A batch stored ``inserted`` new tasks."""
 
     inserted: int
+
+
+@dataclass(frozen=True)
+class GroupPaused(Event):
+    """Nothing of the group starts any more, in any domain."""
+
+    group: str
+
+
+@dataclass(frozen=True)
+class GroupResumed(Event):
+    """The group's pause is over, by a call or because its time has come."""
+
+    group: str
+
+
+@dataclass(frozen=True)
+class DomainPaused(Event):
+    """Nothing of the domain starts any more."""
+
+    domain: str
+
+
+@dataclass(frozen=True)
+class DomainResumed(Event):
+    """The domain's pause is over."""
+
+    domain: str
+
+
+@dataclass(frozen=True)
+class GroupWeightChanged(Event):
+    """The weight of a group in force has changed."""
+
+    group: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class SchedulerPaused(Event):
+    """Nothing starts any more."""
+
+
+@dataclass(frozen=True)
+class SchedulerResumed(Event):
+    """The pause of the whole scheduler is over."""
 
 
 @dataclass(frozen=True)

@@ -13,23 +13,47 @@ _COLUMNS: Final = (
 )
 """The columns of a task as ``store.records.make_record`` takes them; ``@active(t)`` and ``@settled(h)`` in a statement."""
 
-_MACRO = re.compile(r"@(active|settled)\((\w*)\)")
+_IS_PAUSED: Final = (
+    "(EXISTS (SELECT 1 FROM pause WHERE scope = 'group' AND pause.name = {t}.grp)"
+    " OR EXISTS (SELECT 1 FROM pause WHERE scope = 'domain'"
+    " AND pause.name = substr({t}.name, 1, instr({t}.name, '::') - 1)))"
+)
+"""Whether its group or its domain is paused; ``@is_paused(t)`` in a statement.
+
+Queued tasks of these are stored as pending: what is paused stands in the table of pauses alone, so that flags and tasks always
+agree and pausing a million tasks writes one row.
+"""
+_STATUS: Final = f"CASE WHEN {{t}}.status = 'pending' AND {_IS_PAUSED} THEN 'paused' ELSE {{t}}.status END"
+"""The status of a row of the queue as callers see it; ``@status(t)`` in a statement."""
+
+_PAUSED_SINCE: Final = (
+    "ifnull((SELECT min(since_ms) FROM pause WHERE scope = 'scheduler' OR (scope = 'group' AND pause.name = {t}.grp)"
+    " OR (scope = 'domain' AND pause.name = substr({t}.name, 1, instr({t}.name, '::') - 1))), :now)"
+)
+"""Since when the task has been paused by what pauses it still, else ``:now``; ``@paused_since(t)`` in a statement."""
+
+_MACROS: Final = {"is_paused": _IS_PAUSED, "status": _STATUS, "paused_since": _PAUSED_SINCE}
+_MACRO = re.compile(r"@(active|settled|is_paused|status|paused_since)\((\w*)\)")
 _HEADER = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 def parse(text: str) -> dict[str, str]:
     """The statements of one file: each begins with ``-- name: verb_object``."""
-    parts = _HEADER.split(_MACRO.sub(_write_columns, text))[1:]
+    parts = _HEADER.split(_MACRO.sub(_write_out, text))[1:]
     return {name: body.strip().removesuffix(";") for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
-def _write_columns(macro: re.Match[str]) -> str:
-    """A task's columns, of a table under an alias or none; an active one has not finished."""
-    prefix = f"{macro[2]}." if macro[2] else ""
-    names = _COLUMNS.split(", ")
-    return ", ".join(
-        "NULL" if macro[1] == "active" and name == "finished_at_ms" else f"{prefix}{name}" for name in names
-    )
+def _write_out(macro: re.Match[str]) -> str:
+    """A macro's SQL, of a table under an alias or, without one, of the table ``task`` or ``history`` itself."""
+    what, alias = macro[1], macro[2]
+    if what in _MACROS:
+        return _MACROS[what].format(t=alias or "task")
+    prefix = f"{alias}." if alias else ""
+    columns = {name: f"{prefix}{name}" for name in _COLUMNS.split(", ")}
+    if what == "active":
+        columns["status"] = _STATUS.format(t=alias or "task")
+        columns["finished_at_ms"] = "NULL"
+    return ", ".join(columns.values())
 
 
 def load() -> Mapping[str, str]:

@@ -15,6 +15,7 @@ import msgspec
 
 from millrace.model.rows import Claim, NewRow, OldRow, ParentCount, PlainEnd, Ready, RetryFields, Row
 from millrace.store.connection import wait_when_busy
+from millrace.store.pausing import PauseWriter
 from millrace.store.statements import SQL
 
 CHUNK: Final = 1000
@@ -80,6 +81,7 @@ class Writer:
         self._connection = connection
         self._cursor = connection.cursor()
         self._is_synced = False
+        self.pauses = PauseWriter(self._cursor)
 
     def _run(self, statement: str, /, **bindings: Any) -> None:
         self._cursor.execute(SQL[statement], bindings)

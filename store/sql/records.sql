@@ -21,7 +21,7 @@ SELECT @settled(h) FROM json_each(:ids) AS e CROSS JOIN history AS h ON h.id = e
 ORDER BY 1;
 
 -- name: select_status
-SELECT status FROM task WHERE id = :id UNION ALL SELECT status FROM history WHERE id = :id;
+SELECT @status() FROM task WHERE id = :id UNION ALL SELECT status FROM history WHERE id = :id;
 
 -- name: select_max_id
 SELECT seq FROM sqlite_sequence WHERE name = 'task';
@@ -89,7 +89,7 @@ WHERE status = 'dead_letter'
 ORDER BY seq DESC LIMIT :limit;
 
 -- name: count_active
-SELECT status, count(*) FROM task GROUP BY status;
+SELECT @status(), count(*) FROM task GROUP BY 1;
 
 -- name: begin_read
 BEGIN;
@@ -99,7 +99,7 @@ BEGIN;
 SELECT * FROM (
     SELECT * FROM (SELECT @active() FROM task
     WHERE id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
-        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+        AND (:statuses IS NULL OR @status() IN (SELECT value FROM json_each(:statuses)))
     ORDER BY id DESC LIMIT :limit)
     UNION ALL
     SELECT * FROM (SELECT @settled() FROM history
@@ -114,7 +114,7 @@ ORDER BY id DESC LIMIT :limit;
 SELECT * FROM (
     SELECT * FROM (SELECT @active() FROM task
     WHERE parent_id = :parent AND id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
-        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+        AND (:statuses IS NULL OR @status() IN (SELECT value FROM json_each(:statuses)))
     ORDER BY id DESC LIMIT :limit)
     UNION ALL
     SELECT * FROM (SELECT @settled() FROM history
@@ -128,7 +128,7 @@ ORDER BY id DESC LIMIT :limit;
 SELECT
     (SELECT count(*) FROM task
         WHERE (:name IS NULL OR name = :name)
-            AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))))
+            AND (:statuses IS NULL OR @status() IN (SELECT value FROM json_each(:statuses))))
     + (SELECT count(*) FROM history
         WHERE (:name IS NULL OR name = :name)
             AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))));
@@ -137,7 +137,7 @@ SELECT
 SELECT
     (SELECT count(*) FROM task
         WHERE parent_id = :parent AND (:name IS NULL OR name = :name)
-            AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))))
+            AND (:statuses IS NULL OR @status() IN (SELECT value FROM json_each(:statuses))))
     + (SELECT count(*) FROM history
         WHERE parent_id = :parent AND (:name IS NULL OR name = :name)
             AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))));

@@ -3,7 +3,6 @@
 What it knows (who waits for which task) outlives the actor: it belongs to the runtime.
 """
 
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 
 from millrace.actors.clock import NextDue
 from millrace.actors.dispatcher import ClaimsLost, HooksDue, HooksLost, Interrupted, PageLoaded, RunsEnded, TasksReady
-from millrace.actors.effects import Effects
+from millrace.actors.effects import CountKey, Effects
 from millrace.actors.hub import Hub
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Reply, Tells
@@ -19,6 +18,7 @@ from millrace.actors.progress import Board
 from millrace.actors.requests import FindOffers
 from millrace.actors.supervisor import ChildrenLeft, ChildrenReady, OfferAgain, OffersFound, TellChildren
 from millrace.actors.supervisors import Supervisors
+from millrace.actors.tally import Tally
 from millrace.executors.pool import Executors
 from millrace.model.errors import InterruptReason
 from millrace.model.rows import Ready
@@ -32,18 +32,18 @@ class Delivery:
         dispatcher, clock: their mailboxes.
         hub: the subscribers.
         board: the progress of what is under way.
+        tally: what is counted.
     """
 
-    def __init__(self, *, dispatcher: Tells[Any], clock: Tells[Any], hub: Hub, board: Board) -> None:
+    def __init__(self, *, dispatcher: Tells[Any], clock: Tells[Any], hub: Hub, board: Board, tally: Tally) -> None:
         self._dispatcher = dispatcher
         self._clock = clock
         self._hub = hub
         self.board = board
+        self.tally = tally
         self._supervisors: Supervisors | None = None
         self._executors: Executors | None = None
         self._watchers: dict[int, list[Reply[SettledRow]]] = {}
-        self._lock = threading.Lock()
-        self._counts: Counter[tuple[str, str, str]] = Counter()
 
     def connect(self, supervisors: Supervisors, executors: Executors) -> None:
         """From now on starts and children's news have a place to go: the scheduler has started."""
@@ -65,6 +65,8 @@ class Delivery:
     def deliver(self, effects: Effects) -> None:
         """Tell everybody, callers first; whoever is answered finds the progress as of this commit."""
         self.board.committed(effects)
+        if effects.counts or effects.observed:
+            self.tally.add(effects.counts, effects.observed)  # first: whoever is answered finds it counted
         for answer in effects.answers:
             answer()
         if effects.events:
@@ -73,9 +75,6 @@ class Delivery:
             self._tell_watchers(effects.awaited)
         if self._executors is not None:
             self._tell_runtime(effects, self._executors)
-        if effects.counts:
-            with self._lock:
-                self._counts.update(effects.counts)
 
     def _tell_runtime(self, effects: Effects, executors: Executors) -> None:
         """Starts and news of tasks, for a scheduler that has started; one that has not reads all of it from the store then."""
@@ -230,10 +229,8 @@ class Delivery:
 
     def count(self, counter: str, name: str = "", value: str = "") -> None:
         """One more of something that no commit counts."""
-        with self._lock:
-            self._counts[counter, name, value] += 1
+        self.tally.count(counter, name, value)
 
-    def counts(self) -> Counter[tuple[str, str, str]]:
+    def counts(self) -> Counter[CountKey]:
         """All that was counted so far: (counter, name, value) to how often."""
-        with self._lock:
-            return Counter(self._counts)
+        return self.tally.counts()

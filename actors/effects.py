@@ -8,6 +8,10 @@ from millrace.model.events import Event
 from millrace.model.rows import Claim, ParentCount, Ready
 from millrace.store.writer import SettledRow
 
+CountKey = tuple[str, str, str]
+"""What is counted: counter (a family of ``model.families`` without ``_total``), task name or "", value of its other label or "".
+"""
+
 Report = tuple[float | None, str | None]
 """How far a task is: fraction and message, where known."""
 
@@ -53,10 +57,16 @@ class Effects:
     """Callers to be answered."""
     messages: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     """Answers to actors."""
-    counts: dict[tuple[str, str, str], int] = field(default_factory=dict[tuple[str, str, str], int])
-    """(counter, task name, value) to how often."""
+    counts: dict[CountKey, float] = field(default_factory=dict[CountKey, float])
+    """How often what happened."""
+    observed: list[tuple[str, str, float]] = field(default_factory=list[tuple[str, str, float]])
+    """(histogram, value of its label or "", value)."""
 
-    def count(self, counter: str, name: str, value: str = "") -> None:
-        """One more of something."""
+    def count(self, counter: str, name: str = "", value: str = "", by: float = 1) -> None:
+        """One more of something, or so many more."""
         entry = (counter, name, value)
-        self.counts[entry] = self.counts.get(entry, 0) + 1
+        self.counts[entry] = self.counts.get(entry, 0) + by
+
+    def settled_after(self, name: str, age_ms: int) -> None:
+        """A task of that name has settled, so long after it could first have started."""
+        self.observed.append(("end_to_end_seconds", name, age_ms / 1000 if age_ms > 0 else 0.0))

@@ -14,7 +14,7 @@ from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
 from millrace.model.priority import Priority
-from millrace.model.rows import NewRow, ParentCount, Ready, Row
+from millrace.model.rows import NewRow, ParentCount, Ready, Row, since_ms
 from millrace.model.tags import decode_tags
 from millrace.store.writer import Writer
 
@@ -153,6 +153,9 @@ class Ledger:
         )
         self.effects.settled.append((row.id, status))
         self.effects.count("tasks_finished", row.name, status)
+        self.effects.settled_after(row.name, self.now_ms - since_ms(row.created_at_ms, row.run_at_ms, row.retries))
+        if row.parent_id is not None:
+            self.effects.count("children_settled", row.name, status)
 
     def has_settled(self, task_id: int) -> str | None:
         """The terminal status that this transaction gave the task."""

@@ -72,6 +72,7 @@ from millrace.model.errors import (
     StoreMoved,
 )
 from millrace.model.outcomes import RunKind, RunOutcome
+from millrace.store.faults import code_name
 from millrace.store.session import Session
 from millrace.store.writer import SettledRow
 
@@ -272,6 +273,7 @@ class Persistence(Actor):
             self._pruner.forget()
             raise
         self._note_commit(has_written=store.has_written, is_synced=False)
+        self._count_pruned()
         for reply, count in answers:
             reply.set(count)
         with store.translated():
@@ -282,7 +284,10 @@ class Persistence(Actor):
     def _transact(self, requests: Sequence[Request]) -> None:
         """Decide and commit. Nobody hears of it yet: see ``_tell``."""
         is_synced = self._must_sync(requests)
+        began = self._times.monotonic()
         effects = self._commit(lambda ledger: self._decide(ledger, requests), is_synced=is_synced)
+        effects.observed.append(("commit_duration_seconds", "", self._times.monotonic() - began))
+        effects.observed.append(("commit_batch_size", "", len(requests)))
         self._untold.append(effects)
         self._is_sync_due |= is_synced or (self._syncs_answers and (effects.tells_end or bool(effects.awaited)))
 
@@ -315,6 +320,7 @@ class Persistence(Actor):
             self._pruner.forget()
             raise
         self._note_commit(has_written=store.has_written, is_synced=is_synced)
+        self._count_pruned()
         return ledger.effects
 
     def _tell(self) -> None:
@@ -378,6 +384,11 @@ class Persistence(Actor):
         if any(isinstance(request, Flush) for request in requests):
             return True
         return self._syncs_answers and any(isinstance(request, (Submit, *_ANSWERED)) for request in requests)
+
+    def _count_pruned(self) -> None:
+        pruned = self._pruner.take_pruned()
+        if pruned:
+            self._delivery.tally.count("pruned", by=pruned)
 
     def _note_commit(self, *, has_written: bool, is_synced: bool) -> None:
         """A commit that writes nothing syncs nothing, and needs no sync."""
@@ -450,6 +461,8 @@ class Persistence(Actor):
         try:
             stored = enqueue(ledger, request.tasks)
         except MillraceError as error:
+            for task in request.tasks:
+                ledger.effects.count("submissions", task.name, "invalid")
             _refuse(ledger.effects, request.reply, error)
         else:
             self._stored(ledger, request, stored)
@@ -458,6 +471,8 @@ class Persistence(Actor):
     def _stored(ledger: Ledger, request: Submit, stored: list[Stored]) -> None:
         if request.is_batch:
             tell_batch(ledger, stored)
+            ledger.effects.count("batches")
+            ledger.effects.observed.append(("batch_size", "", len(stored)))
         _answer(ledger.effects, request.reply, stored)
 
     def _control(self, ledger: Ledger, request: Request) -> None:  # noqa: C901, PLR0912 - one arm a request
@@ -611,7 +626,7 @@ class Persistence(Actor):
         """Callers hear of it; what nobody can repeat is kept. After a corrupt or moved store nothing is written any more."""
         log.log(logging.DEBUG if self._is_degraded else logging.ERROR, "the store could not be written: %s", error)
         self._is_degraded = True
-        self._delivery.count("store_errors", type(error).__name__)
+        self._delivery.count("store_errors", value=code_name(error.code))
         if isinstance(error, (StoreCorrupt, StoreMoved)):
             self._fatal = error
             self._on_fatal(error)
@@ -639,7 +654,7 @@ class Persistence(Actor):
             for request in requests:
                 self._carry_out([request])
             return
-        self._delivery.count("internal_errors", type(error).__name__)
+        self._delivery.count("internal_errors", value=type(error).__name__)
         for request in requests:
             log.error("request failed: %r", request, exc_info=error)
             reply = getattr(request, "reply", None)

@@ -74,6 +74,8 @@ class Pruner:
         self._released: deque[_Released] = deque()
         self._over_since: float | None = None
         self._sweeps: deque[_Sweep] = deque()
+        self._pruned = 0
+        """Rows that the open transaction has removed."""
 
     # What happens
 
@@ -96,6 +98,12 @@ class Pruner:
     def forget(self) -> None:
         """The transaction was rolled back: what is counted may be wrong, and is read anew."""
         self._is_loaded = False
+        self._pruned = 0
+
+    def take_pruned(self) -> int:
+        """The transaction is committed: how many rows it has removed."""
+        pruned, self._pruned = self._pruned, 0
+        return pruned
 
     def ask(self, retention: Retention, reply: Reply[int]) -> None:
         """Prune all rows alike, from the next step on; the answer is how many went."""
@@ -213,6 +221,7 @@ class Pruner:
         verdict = judge(page, after=stand.after, border=stand.border, excess=excess, before_ms=before_ms)
         if verdict.doomed:
             writer.prune(verdict.doomed)
+            self._pruned += len(verdict.doomed)
         stand.after = verdict.after
         stand.counted -= verdict.counted
         if verdict.next_row is not None and verdict.next_row.seq >= stand.border:
@@ -225,6 +234,7 @@ class Pruner:
         )
         if page:
             writer.prune([seq for _, seq in page])
+            self._pruned += len(page)
             released.after = page[-1]
         if len(page) < STEP:
             self._released.popleft()

@@ -4,6 +4,7 @@ from typing import Final
 
 from millrace.actors import cancelling, settling
 from millrace.actors.ledger import Ledger
+from millrace.actors.tally import CRASHED_RUNS
 from millrace.model.rows import Phase, Row
 
 STEP: Final = 500
@@ -27,6 +28,7 @@ def recover_runs(ledger: Ledger, *, max_crashes: int) -> None:
             ledger.effects.hooks.append(row.id)
             ledger.effects.count("recovered", row.name, "cancelled")
         elif row.closing is not None:
+            ledger.effects.count(CRASHED_RUNS, row.name)
             row.phase = Phase.CHILDREN
             ledger.effects.count("recovered", row.name, "cancelled")
             settling.advance(ledger, [row])
@@ -36,6 +38,7 @@ def recover_runs(ledger: Ledger, *, max_crashes: int) -> None:
 
 def _recover_run(ledger: Ledger, row: Row, max_crashes: int) -> None:
     row.crashes += 1
+    ledger.effects.count(CRASHED_RUNS, row.name)
     if row.crashes >= max_crashes:
         row.error = f"the process died {row.crashes} times in a row while it ran"
         row.traceback = None

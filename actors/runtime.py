@@ -24,6 +24,7 @@ from millrace.actors.pruning import Pruner
 from millrace.actors.requests import EndOfTurn, Flush, PutBack, Reconcile, Recover, Request, SampleProgress, Submit
 from millrace.actors.supervisor import ChildrenLeft, ChildReturned, Spawn
 from millrace.actors.supervisors import Supervisors
+from millrace.actors.tally import Tally
 from millrace.actors.times import SystemTimes, Times
 from millrace.executors.bodies import Bodies
 from millrace.executors.pool import Executors
@@ -128,7 +129,10 @@ class Runtime:
         self.progress = Board(
             self.times, settings.progress_interval_s, is_heard=lambda: self.hub.is_heard, arm=self._arm_sample
         )
-        self.delivery = Delivery(dispatcher=self.dispatcher, clock=self.clock, hub=self.hub, board=self.progress)
+        self.tally = Tally()
+        self.delivery = Delivery(
+            dispatcher=self.dispatcher, clock=self.clock, hub=self.hub, board=self.progress, tally=self.tally
+        )
         self.executors.when_starved(self._refill_later)
         self._guardian: Guardian | None = None
         self.supervisors: Supervisors | None = None
@@ -570,7 +574,7 @@ class Runtime:
             self._close()
 
     def _on_restarted(self, name: str, error: BaseException) -> None:
-        self.delivery.count("actor_restarts", name)
+        self.delivery.count("actor_restarts", value=name)
         self.progress.rearm()
         self.hub.publish(
             [events.ActorRestarted(at=ms_to_datetime(self.times.wall_ms()), actor=name, error=repr(error))]

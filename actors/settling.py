@@ -74,8 +74,10 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
         if outcome.task_id in moved:
             effects.settled.append((outcome.task_id, "completed"))
             effects.count("tasks_finished", outcome.name, "completed")
+            effects.settled_after(outcome.name, ledger.now_ms - outcome.since_ms)
             if outcome.parent_id is not None:
                 settled_children[outcome.parent_id, outcome.parent_round] += 1
+                effects.count("children_settled", outcome.name, "completed")
                 if outcome.limited:
                     effects.slots_left.setdefault(outcome.parent_id, []).append(outcome.task_id)
     if settled_children:

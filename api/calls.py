@@ -14,7 +14,7 @@ from millrace.model.codec import UndecodablePayload
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted
 from millrace.model.io import encode_moved
 from millrace.model.outcomes import RunKind, RunOutcome
-from millrace.model.rows import Phase
+from millrace.model.rows import Phase, since_ms
 from millrace.retrying import Policy, decode_options
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ class Calls:
             parent_id=claim.parent_id,
             parent_round=claim.parent_round,
             limited=claim.limited,
+            since_ms=since_ms(claim.created_at_ms, claim.run_at_ms, claim.retries),
         )
 
     def _encode_memo(self, task: Task[..., Any], phase: int, value: Any) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from millrace.executors.bodies import Bodies
+from millrace.executors.counts import Census
 from millrace.executors.run import Run
 from millrace.executors.threads import Report, ThreadExecutor
 from millrace.model.errors import InterruptReason
@@ -91,6 +92,10 @@ class Executors:
     def abandoned(self) -> list[Run]:
         """Runs that were given up and whose threads still go on."""
         return self._threads.abandoned() + self._hooks.abandoned()
+
+    def census(self) -> tuple[Census, Census]:
+        """Bodies and finalizers, and hooks: what is counted of them, and what runs now."""
+        return self._threads.census(), self._hooks.census()
 
     def run_of(self, task_id: int) -> Run | None:
         """The run of a task."""

@@ -31,6 +31,7 @@ class Run:
         "_lock",
         "_wake",
         "asked",
+        "asked_at",
         "begun_at",
         "bytes_done",
         "bytes_total",
@@ -48,6 +49,8 @@ class Run:
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.asked: InterruptReason | None = None
+        self.asked_at: float | None = None
+        """Monotonic time at which it was first asked."""
         self.begun_at: float | None = None
         """Monotonic time at which the function was called; None before."""
         self.has_ended = False
@@ -78,6 +81,8 @@ class Run:
     def ask(self, reason: InterruptReason) -> None:
         """Ask the run to stop. A weightier reason replaces a lighter one."""
         with self._lock:
+            if self.asked_at is None:
+                self.asked_at = time.monotonic()
             if self.asked is None or REASON_ORDER.index(reason) < REASON_ORDER.index(self.asked):
                 self.asked = reason
             if self._wake is not None:

@@ -10,8 +10,10 @@ import itertools
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable
 
+from millrace.executors.counts import Census, RunCounts
 from millrace.executors.run import Run
 from millrace.model.errors import InterruptReason
 from millrace.model.outcomes import RunOutcome
@@ -53,6 +55,7 @@ class ThreadExecutor:
         self._runs: dict[int, Run] = {}
         """Begun or waiting, by task."""
         self._abandoned: dict[int, Run] = {}
+        self._counts = RunCounts()
         self._slots = 0
         self._threads = 0
         self._extra = 0
@@ -161,6 +164,7 @@ class ThreadExecutor:
             if run is None or run.claim.run != run_number or run.begun_at is None or run.has_ended:
                 return None
             run.is_abandoned = True
+            self._counts.give_up(run)
             del self._runs[task_id]
             self._abandoned[task_id] = run
             if self._is_idle():
@@ -191,6 +195,23 @@ class ThreadExecutor:
     def abandoned(self) -> list[Run]:
         """Runs that were given up and whose threads still go on."""
         return list(self._abandoned.values())
+
+    def census(self) -> Census:
+        """What is counted of its runs, and what runs now, at one moment."""
+        with self._lock:
+            now = time.monotonic()
+            census = Census(self._name, {name: runs.copy() for name, runs in self._counts.names.items()})
+            census.latency = self._counts.latency.copy()
+            for run in self._runs.values():
+                if run.begun_at is not None and not run.has_ended:
+                    name = run.claim.name
+                    census.running[name] = census.running.get(name, 0) + 1
+                    census.oldest_s[name] = max(census.oldest_s.get(name, 0.0), now - run.begun_at)
+            busy = sum(census.running.values())
+            abandoned = len(self._abandoned)
+            idle = max(0, self._threads - busy - abandoned)
+            census.workers = {"busy": busy, "idle": idle, "starting": 0, "abandoned": abandoned}
+        return census
 
     def stop(self) -> None:
         """Let the threads end as their runs end; what has not begun is dropped (withdraw it first)."""
@@ -234,6 +255,7 @@ class ThreadExecutor:
                     continue
                 run = heapq.heappop(self._waiting)[2]
                 run.begin()
+                self._counts.begin(run)
             if not self._do(run):
                 return
 
@@ -242,6 +264,7 @@ class ThreadExecutor:
         outcome = self._runner(run)
         with self._lock:
             run.has_ended = True
+            self._counts.end(run, outcome)
             if run.is_abandoned:
                 self._abandoned.pop(run.claim.id, None)
                 self._extra -= 1

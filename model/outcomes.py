@@ -1,6 +1,7 @@
 """How one run ended, as a value: the executor reports it, the rules decide by it."""
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -46,3 +47,27 @@ class RunOutcome(msgspec.Struct, frozen=True):
     """Where the task hangs in its tree, as claimed: with its round and bound, all that a leaf's end has to know of it."""
     parent_round: int = 0
     limited: int = 0
+    since_ms: int = 0
+    """When the task could first have started, in ms by the wall clock, as far as its claim tells."""
+
+
+_STOPPED: Final = {"shutdown": "interrupted", "paused": "interrupted", "preempted": "preempted", "timeout": "timed_out"}
+"""What a run comes to that was asked to stop and did; for all other reasons it is cancelled."""
+
+
+def result_of(outcome: RunOutcome) -> str:
+    """What a run came to, as it is counted: one of ``model.families.RUN_RESULTS``."""
+    match outcome.kind:
+        case RunKind.RETURNED:
+            return "succeeded"
+        case RunKind.INTERRUPTED:
+            return _STOPPED.get(outcome.asked or "", "cancelled")
+        case RunKind.FAILED:
+            return "timed_out" if outcome.asked == "timeout" else "failed"
+        case RunKind.UNRUNNABLE:
+            return "failed"
+
+
+def result_of_given_up(asked: str | None) -> str:
+    """The same for a run that was asked to stop, did not, and was given up."""
+    return _STOPPED.get(asked or "", "cancelled")

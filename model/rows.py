@@ -299,3 +299,8 @@ class RetryFields(msgspec.Struct, array_like=True):
     child_concurrency: int | None
     options: str | None
     retried_as: int | None
+
+
+def since_ms(created_at_ms: int, run_at_ms: int | None, retries: int) -> int:
+    """When a task could first have started. Of a task that was retried ``run_at_ms`` is the last retry's: it tells nothing."""
+    return created_at_ms if run_at_ms is None or retries else max(created_at_ms, run_at_ms)

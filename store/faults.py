@@ -56,6 +56,12 @@ def _name(code: int) -> str:
     return f"{name} {code}" if isinstance(name, str) else f"SQLite code {code}"
 
 
+def code_name(code: int | None) -> str:
+    """The primary code as SQLite's documentation spells it: SQLITE_FULL; "none" where SQLite was not asked."""
+    name = None if code is None else apsw.mapping_result_codes.get(code & _PRIMARY)
+    return name if isinstance(name, str) else "none"
+
+
 def translate(error: apsw.Error, *, path: str, key: str | None = None) -> StoreError:
     """The error of millrace for an error of apsw; the caller raises it `from error`.
 

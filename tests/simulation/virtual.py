@@ -217,6 +217,7 @@ class SteppedPool(ThreadExecutor):
     def begin_next(self) -> Run:
         run = heapq.heappop(self._waiting)[2]
         run.begun_at = self._driver.times.now
+        self._counts.begin(run)
         self.workers.append(Worker(run, self._runner(run)))
         return run
 
@@ -239,6 +240,7 @@ class SteppedPool(ThreadExecutor):
         run = worker.run
         worker.outcome, worker.pause = outcome, Pause()
         run.has_ended = True
+        self._counts.end(run, outcome)
         self._on_end(run, outcome)
         if run.is_abandoned:
             self._abandoned.pop(run.claim.id, None)

@@ -1,0 +1,66 @@
+"""What the runtime counts as it happens: how often, how long, how many. From any thread; it outlives actors.
+
+The common path counts per transaction: one lock and one update a commit (``Effects.counts``). Runs are counted where they
+begin and end, by the executors; everything that is only read is read at the scrape, and is not here.
+"""
+
+import threading
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+from millrace.actors.effects import CountKey
+from millrace.model.families import FAMILIES
+from millrace.model.histograms import Histogram
+
+CRASHED_RUNS = "crashed_runs"
+"""Runs that the death of a process ended: counted by the start that finds them, as started and as finished, so that they are
+in neither or in both."""
+
+
+class Tally:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: defaultdict[CountKey, float] = defaultdict(float)
+        self._histograms: dict[tuple[str, str], Histogram] = {}
+
+    def add(self, counts: Mapping[CountKey, float], observed: Iterable[tuple[str, str, float]] = ()) -> None:
+        """What a commit counted, and the values (family, label, value) that it measured."""
+        with self._lock:
+            own = self._counts
+            for key, count in counts.items():
+                own[key] += count
+            histograms = self._histograms
+            for family, label, value in observed:
+                # As Histogram.observe, without the calls: this runs once a task.
+                found = histograms.get((family, label)) or self._histogram(family, label)
+                found.buckets[bisect_left(found.bounds, value)] += 1
+                found.total += value
+
+    def count(self, counter: str, name: str = "", value: str = "", by: float = 1) -> None:
+        """One more, or so many more, of something that no commit counts."""
+        with self._lock:
+            self._counts[counter, name, value] += by
+
+    def observe(self, family: str, value: float, label: str = "") -> None:
+        """One more value of a histogram."""
+        with self._lock:
+            self._histogram(family, label).observe(value)
+
+    def _histogram(self, family: str, label: str) -> Histogram:
+        found = self._histograms.get((family, label))
+        if found is None:
+            found = self._histograms[family, label] = Histogram(FAMILIES[family].bounds)
+        return found
+
+    def counts(self) -> Counter[CountKey]:
+        """All that was counted so far: (counter, task name, value) to how often."""
+        with self._lock:
+            return Counter(self._counts)  # type: ignore[arg-type]  # seconds are counted too
+
+    def histograms(self) -> dict[tuple[str, str], Histogram]:
+        """All histograms as they are now, by family and label."""
+        with self._lock:
+            return {key: histogram.copy() for key, histogram in self._histograms.items()}

@@ -1,0 +1,59 @@
+"""A histogram with fixed bounds, as counters keep it: values only, and not locked; whoever shares one has a lock of its own."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+
+class Histogram:
+    """How often a value was at most each of the bounds, and the sum of all values.
+
+    Args:
+        bounds: upper bounds, ascending; one bucket more takes what is above the last.
+    """
+
+    __slots__ = ("bounds", "buckets", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.buckets: list[int] = [0] * (len(bounds) + 1)
+        """How many values fell between a bound and the one before it."""
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """One more value."""
+        self.buckets[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return sum(self.buckets)
+
+    def cumulative(self) -> list[int]:
+        """How many values were at most each bound; the last entry is all of them."""
+        counts: list[int] = []
+        below = 0
+        for count in self.buckets:
+            below += count
+            counts.append(below)
+        return counts
+
+    def copy(self) -> "Histogram":
+        """As it is now."""
+        same = Histogram(self.bounds)
+        same.buckets = self.buckets.copy()
+        same.total = self.total
+        return same
+
+    def add(self, buckets: Sequence[int], total: float) -> None:
+        """Take over what another one with the same bounds counted."""
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, buckets, strict=True)]
+        self.total += total
+
+
+def merged(bounds: tuple[float, ...], parts: Iterable[Histogram]) -> Histogram:
+    """One histogram of all values of several with these bounds."""
+    whole = Histogram(bounds)
+    for part in parts:
+        whole.add(part.buckets, part.total)
+    return whole

@@ -61,8 +61,10 @@ from millrace.model.events import (
     Preempted,
     Progress,
     Resumed,
+    ScheduleEnded,
     SchedulerPaused,
     SchedulerResumed,
+    ScheduleSkipped,
     Submitted,
     Superseded,
     TaskEvent,
@@ -72,6 +74,7 @@ from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildResult, ChildSummary, IoBudget, Json, Restarts, TaskId, TaskRecord
 from millrace.model.retention import Retention
 from millrace.model.retry import Retry
+from millrace.model.schedule import Cron, Every, Schedule, ScheduleInfo
 from millrace.model.statuses import DuplicatePolicy, SubmitKind, TaskStatus
 from millrace.scheduler import Scheduler
 from millrace.subscription import Subscription
@@ -91,6 +94,7 @@ __all__ = [
     "CommitUnknown",
     "Completed",
     "Context",
+    "Cron",
     "DeadLettered",
     "Dispatched",
     "Domain",
@@ -98,6 +102,7 @@ __all__ = [
     "DomainResumed",
     "DuplicatePolicy",
     "Event",
+    "Every",
     "Failed",
     "Flow",
     "ForkedProcess",
@@ -126,6 +131,10 @@ __all__ = [
     "Retry",
     "RetryableError",
     "RevisionConflict",
+    "Schedule",
+    "ScheduleEnded",
+    "ScheduleInfo",
+    "ScheduleSkipped",
     "Scheduler",
     "SchedulerFailed",
     "SchedulerPaused",

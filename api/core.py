@@ -27,7 +27,8 @@ from millrace.model.io import NO_IO, decode_io
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildSummary, TaskId, TaskRecord
 from millrace.model.retry import DEFAULT_RETRY, Retry
-from millrace.model.rows import Claim, NewTask, Phase
+from millrace.model.rows import Claim, Delay, NewTask, Phase
+from millrace.model.schedule import encode_schedule
 from millrace.model.statuses import DuplicatePolicy, TaskStatus
 from millrace.model.tags import decode_tags
 from millrace.retrying import encode_options
@@ -110,6 +111,11 @@ class Core:
         retry = options.retry or defaults.retry or domain.retry or self.retry
         priority = _first(options.priority, defaults.priority, domain.priority)
         timeout = options.timeout
+        schedule = options.schedule or defaults.schedule
+        if schedule is not None and place is not None:
+            raise InvalidTask(
+                f"schedule: expected none on a child, a sibling or a flow's child, got {schedule!r} for {task.name}; submit it"
+            )
         return NewTask(
             name=task.name,
             key=key,
@@ -123,6 +129,9 @@ class Core:
             child_concurrency=_first(options.child_concurrency, defaults.child_concurrency),
             options=None if options.retry is None and timeout is None else encode_options(options.retry, timeout),
             run_at_ms=self._due(options),
+            delay=Delay.STEADY if options.run_at_ms is None else Delay.WALL,
+            schedule=None if schedule is None else encode_schedule(schedule),
+            schedule_from="task" if options.schedule is None else "submission",
             parent_id=None if place is None else place.parent_id,
             spawner_id=None if place is None else place.spawner_id,
             spawner_run=None if place is None else place.spawner_run,

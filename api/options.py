@@ -11,6 +11,7 @@ from millrace.model.durations import Seconds, datetime_to_ms, to_seconds
 from millrace.model.errors import InvalidTask
 from millrace.model.priority import Priority
 from millrace.model.retry import Retry
+from millrace.model.schedule import Schedule, check_schedule
 from millrace.model.statuses import DuplicatePolicy
 
 TextOf: TypeAlias = Callable[..., str]
@@ -27,6 +28,7 @@ class Options:
     timeout: float | None = None
     run_after: float | None = None
     run_at_ms: int | None = None
+    schedule: Schedule | None = None
     on_duplicate: DuplicatePolicy | None = None
     fail_fast: bool | None = None
     max_failures: int | float | None = None
@@ -56,6 +58,7 @@ def check_options(
     timeout: Seconds | None = None,
     run_after: Seconds | None = None,
     run_at: datetime | None = None,
+    schedule: Schedule | None = None,
     on_duplicate: DuplicatePolicy | None = None,
     fail_fast: bool | None = None,
     max_failures: float | None = None,
@@ -76,6 +79,7 @@ def check_options(
         timeout=None if timeout is None else to_seconds(timeout, "timeout", allow_zero=False, allow_inf=True),
         run_after=None if run_after is None else to_seconds(run_after, "run_after"),
         run_at_ms=None if run_at is None else datetime_to_ms(run_at, "run_at"),
+        schedule=check_schedule(schedule),
         on_duplicate=None if on_duplicate is None else check_policy(on_duplicate),
         fail_fast=_instance("fail_fast", fail_fast, bool),
         max_failures=check_max_failures(max_failures),

@@ -11,6 +11,7 @@ from millrace.model.codec import MemoCodec, PayloadCodec, UndecodablePayload, ch
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.errors import InvalidTask
 from millrace.model.retry import Retry
+from millrace.model.schedule import Schedule
 from millrace.model.statuses import DuplicatePolicy
 from millrace.options import (
     Options,
@@ -74,6 +75,7 @@ class Domain:
         key: TextOf | None = None,
         label: TextOf | None = None,
         on_duplicate: DuplicatePolicy = DuplicatePolicy.SKIP,
+        schedule: Schedule | None = None,
         fail_fast: bool = True,
         max_failures: float | None = None,
         child_concurrency: int | None = None,
@@ -88,6 +90,7 @@ class Domain:
             key: called with the payload, gives the key of a submission; the payload's digest where left out.
             label: called with the payload, gives what people are shown; the key or the name where left out.
             on_duplicate: what a submission does where an active task holds its key.
+            schedule: it recurs: by itself from ``start()`` on, or from a submit on where its payload must be given.
             fail_fast: whether one failed child fails the task.
             max_failures: failed children that are tolerated: an int is their number, a float their share, judged at the end.
             child_concurrency: children that may run at once.
@@ -105,7 +108,7 @@ class Domain:
         check_texts("label", label)
         check_max_failures(max_failures)
         check_child_concurrency(child_concurrency)
-        options = check_options(priority=priority, retry=retry, timeout=timeout, fail_fast=fail_fast)
+        options = check_options(priority=priority, retry=retry, timeout=timeout, schedule=schedule, fail_fast=fail_fast)
         policy = check_policy(on_duplicate)
 
         def define(fn: Callable[Concatenate[Context, P], R]) -> Task[P, R]:
@@ -121,6 +124,7 @@ class Domain:
                     priority=options.priority,
                     retry=options.retry,
                     timeout=options.timeout,
+                    schedule=options.schedule,
                     on_duplicate=policy,
                     fail_fast=fail_fast,
                     max_failures=max_failures,
@@ -226,6 +230,7 @@ class Task(Generic[P, R]):
         timeout: Seconds | None = None,
         run_after: Seconds | None = None,
         run_at: Any = None,
+        schedule: Schedule | None = None,
         on_duplicate: DuplicatePolicy | None = None,
         fail_fast: bool | None = None,
         max_failures: float | None = None,
@@ -243,6 +248,7 @@ class Task(Generic[P, R]):
             timeout: seconds for each run; math.inf for none.
             run_after: seconds from the submit until it can start.
             run_at: an aware datetime from which on it can start; not together with ``run_after``.
+            schedule: the submission starts a series of runs; not together with ``parent`` or ``sibling_of``.
             on_duplicate: what it does where an active task holds its key.
             fail_fast: whether one failed child fails the task.
             max_failures: failed children that are tolerated, as in ``Domain.task``.
@@ -263,6 +269,7 @@ class Task(Generic[P, R]):
             timeout=timeout,
             run_after=run_after,
             run_at=run_at,
+            schedule=schedule,
             on_duplicate=on_duplicate,
             fail_fast=fail_fast,
             max_failures=max_failures,

@@ -127,6 +127,20 @@ class Superseded(TaskEvent):
 
 
 @dataclass(frozen=True)
+class ScheduleSkipped(TaskEvent):
+    """Of a series: a due time, or several missed ones, are not run."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class ScheduleEnded(TaskEvent):
+    """The series is over, after so many runs."""
+
+    runs: int
+
+
+@dataclass(frozen=True)
 class Interrupted(TaskEvent):
     """Put back to pending by a shutdown or a crash; it costs no retry."""
 

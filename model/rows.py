@@ -39,6 +39,18 @@ class Tell(IntEnum):
     """It, or something above it, failed."""
 
 
+class Delay(IntEnum):
+    """What a task waits for before it can start: nothing, or until a clock says its time."""
+
+    NONE = 0
+    STEADY = 1
+    """Its time is one of the clock that nobody sets."""
+    WALL = 2
+    """Its time is one of the wall clock."""
+    SERIES = 3
+    """The same, and its series is looked at first: the time may have been missed."""
+
+
 class Row(msgspec.Struct, array_like=True):
     """The mutable part of a queue row, as a transaction holds it. SQLite's 0 and 1 stand for False and True."""
 
@@ -248,6 +260,10 @@ class NewTask(msgspec.Struct):
     on_dependency_failure: str = "cancel"
     schedule: str | None = None
     """JSON text of the schedule (model.schedule): the submission starts a series."""
+    schedule_from: Literal["submission", "task"] = "submission"
+    """Who gave ``schedule``: one of the task's own decorator follows what the code says at each start."""
+    delay: int = 1
+    """Which clock ``run_at_ms`` is a time of (``Delay``)."""
     series_id: int | None = None
     version: int = 1
     expected_io: str | None = None

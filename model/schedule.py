@@ -148,9 +148,7 @@ def encode_schedule(schedule: Schedule) -> str:
         return _encode(
             _StoredEvery(schedule.interval_s, schedule.initial_delay_s, schedule.max_runs, schedule.catch_up)
         ).decode()
-    return _encode(
-        _StoredCron(schedule.expression, schedule.timezone, schedule.max_runs, schedule.catch_up)
-    ).decode()
+    return _encode(_StoredCron(schedule.expression, schedule.timezone, schedule.max_runs, schedule.catch_up)).decode()
 
 
 def decode_schedule(text: str) -> Schedule:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from millrace.model.cron import BadExpression, CronTimes, Days
 
 HOUR = 3600
+PARTS = 12
 AROUND = 5 * HOUR
 """Seconds scanned on either side of a change of the clock: more than any change of a few hours touches."""
 SAMPLE = [
@@ -193,14 +194,13 @@ def test_changes_of_the_clock_are_as_a_scan_finds_them(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3000)
-def test_changes_of_every_clock_are_as_a_scan_finds_them() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_changes_of_every_clock_are_as_a_scan_finds_them(part: int) -> None:
     """S-230: in every zone."""
-    compared = sum(compare(name) for name in sorted(available_timezones()))
-    assert compared > 10_000
+    assert sum(compare(name) for name in sorted(available_timezones())[part::PARTS]) > 500
 
 
-EVER = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)).map(lambda moment: seconds(moment.replace(tzinfo=UTC)))
+EVER = st.integers(31_536_000, 4_102_444_800)
 
 
 @settings(deadline=None, max_examples=150)
@@ -287,6 +287,6 @@ def test_decades_are_counted_at_once() -> None:
     """S-447: a clock that is set from 1970 to 2100 is no pause: every minute of them in less than ten seconds."""
     times = CronTimes("* * * * *", "Europe/Berlin")
     began = time.monotonic()
-    count = times.count(seconds(datetime(1980, 1, 1, tzinfo=UTC)), seconds(datetime(2100, 1, 1, tzinfo=UTC)))
-    assert count == (datetime(2100, 1, 1) - datetime(1980, 1, 1)) // timedelta(minutes=1)
+    start, end = (seconds(datetime(year, 1, 1, tzinfo=UTC)) for year in (1980, 2100))
+    assert times.count(start, end) == (end - start) // 60
     assert time.monotonic() - began < 10

@@ -12,8 +12,10 @@ from millrace.handle import Outcome, TaskHandle
 from millrace.model.durations import Seconds
 from millrace.model.errors import (
     CommitUnknown,
+    CyclicDependency,
     ForkedProcess,
     InternalError,
+    InvalidDependency,
     InvalidTask,
     MillraceError,
     NoParent,
@@ -47,10 +49,12 @@ from millrace.model.events import (
     ChildSettled,
     Completed,
     DeadLettered,
+    DependencyFailed,
     Dispatched,
     DomainPaused,
     DomainResumed,
     Event,
+    Expired,
     Failed,
     GroupPaused,
     GroupResumed,
@@ -68,6 +72,7 @@ from millrace.model.events import (
     Submitted,
     Superseded,
     TaskEvent,
+    Unblocked,
     Waiting,
 )
 from millrace.model.priority import Priority
@@ -75,7 +80,7 @@ from millrace.model.records import CancelResult, ChildResult, ChildSummary, IoBu
 from millrace.model.retention import Retention
 from millrace.model.retry import Retry
 from millrace.model.schedule import Cron, Every, Schedule, ScheduleInfo
-from millrace.model.statuses import DuplicatePolicy, SubmitKind, TaskStatus
+from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, SubmitKind, TaskStatus, TtlFrom
 from millrace.scheduler import Scheduler
 from millrace.subscription import Subscription
 from millrace.task import Domain, Submission, Task
@@ -95,7 +100,10 @@ __all__ = [
     "Completed",
     "Context",
     "Cron",
+    "CyclicDependency",
     "DeadLettered",
+    "DependencyFailed",
+    "DependencyPolicy",
     "Dispatched",
     "Domain",
     "DomainPaused",
@@ -103,6 +111,7 @@ __all__ = [
     "DuplicatePolicy",
     "Event",
     "Every",
+    "Expired",
     "Failed",
     "Flow",
     "ForkedProcess",
@@ -111,6 +120,7 @@ __all__ = [
     "GroupWeightChanged",
     "InternalError",
     "Interrupted",
+    "InvalidDependency",
     "InvalidTask",
     "IoBudget",
     "Json",
@@ -164,6 +174,8 @@ __all__ = [
     "TaskNotFound",
     "TaskRecord",
     "TaskStatus",
+    "TtlFrom",
+    "Unblocked",
     "UnknownTask",
     "UnsafeFilesystem",
     "Waiting",

@@ -1,20 +1,23 @@
 """What a submission can be told, checked: None means not given. Options of options add up, later ones win."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar
 
+from millrace.handle import Outcome
 from millrace.model.codec import check_key, check_label
 from millrace.model.durations import Seconds, datetime_to_ms, to_seconds
-from millrace.model.errors import InvalidTask
+from millrace.model.errors import InvalidDependency, InvalidTask
 from millrace.model.priority import Priority
 from millrace.model.retry import Retry
 from millrace.model.schedule import Schedule, check_schedule
-from millrace.model.statuses import DuplicatePolicy
+from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
 
 TextOf: TypeAlias = Callable[..., str]
+Member = TypeVar("Member", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class Options:
     run_after: float | None = None
     run_at_ms: int | None = None
     schedule: Schedule | None = None
+    ttl: float | None = None
+    ttl_from: TtlFrom | None = None
+    depends_on: tuple[int, ...] | None = None
+    on_dependency_failure: DependencyPolicy | None = None
     on_duplicate: DuplicatePolicy | None = None
     fail_fast: bool | None = None
     max_failures: int | float | None = None
@@ -59,6 +66,10 @@ def check_options(
     run_after: Seconds | None = None,
     run_at: datetime | None = None,
     schedule: Schedule | None = None,
+    ttl: Seconds | None = None,
+    ttl_from: TtlFrom | None = None,
+    depends_on: Iterable[int | Outcome[Any]] = (),
+    on_dependency_failure: DependencyPolicy | None = None,
     on_duplicate: DuplicatePolicy | None = None,
     fail_fast: bool | None = None,
     max_failures: float | None = None,
@@ -80,6 +91,10 @@ def check_options(
         run_after=None if run_after is None else to_seconds(run_after, "run_after"),
         run_at_ms=None if run_at is None else datetime_to_ms(run_at, "run_at"),
         schedule=check_schedule(schedule),
+        ttl=check_ttl(ttl),
+        ttl_from=check_ttl_from(ttl_from),
+        depends_on=check_dependencies(depends_on),
+        on_dependency_failure=check_dependency_policy(on_dependency_failure),
         on_duplicate=None if on_duplicate is None else check_policy(on_duplicate),
         fail_fast=_instance("fail_fast", fail_fast, bool),
         max_failures=check_max_failures(max_failures),
@@ -96,11 +111,44 @@ def check_priority(priority: int) -> Priority:
 
 def check_policy(policy: DuplicatePolicy) -> DuplicatePolicy:
     """A DuplicatePolicy, also by its name."""
+    return _member("on_duplicate", policy, DuplicatePolicy)
+
+
+def check_ttl(ttl: Seconds | None) -> float | None:
+    """Seconds from 0, or math.inf for none at all."""
     try:
-        return DuplicatePolicy(policy)
-    except ValueError:
-        names = ", ".join(repr(str(known)) for known in DuplicatePolicy)
-        raise InvalidTask(f"on_duplicate: expected one of {names}, got {policy!r}") from None
+        return None if ttl is None else to_seconds(ttl, "ttl", allow_inf=True)
+    except ValueError as error:
+        raise InvalidTask(str(error)) from None
+
+
+def check_ttl_from(start: TtlFrom | None) -> TtlFrom | None:
+    """A TtlFrom, also by its name."""
+    return None if start is None else _member("ttl_from", start, TtlFrom)
+
+
+def check_dependency_policy(policy: DependencyPolicy | None) -> DependencyPolicy | None:
+    """A DependencyPolicy, also by its name."""
+    return None if policy is None else _member("on_dependency_failure", policy, DependencyPolicy)
+
+
+def check_dependencies(dependencies: Iterable[int | Outcome[Any]]) -> tuple[int, ...] | None:
+    """Ids in the order in which they were given, each once; None where there are none."""
+    if isinstance(dependencies, (str, bytes)) or not isinstance(dependencies, Iterable):
+        raise TypeError(
+            f"depends_on: expected an iterable of ids and outcomes, got {type(dependencies).__name__}; "
+            "put a single one into a list"
+        )
+    return tuple(dict.fromkeys(map(_dependency, dependencies))) or None
+
+
+def _dependency(given: object) -> int:
+    task_id = given.id if isinstance(given, Outcome) else given
+    if isinstance(task_id, bool) or not isinstance(task_id, int):
+        raise TypeError(f"depends_on: expected the id of a task or the outcome of a submit, got {type(given).__name__}")
+    if not 0 < task_id < 1 << 63:
+        raise InvalidDependency(task_id)  # no store has such an id
+    return task_id
 
 
 def check_max_failures(value: float | None) -> int | float | None:
@@ -132,6 +180,14 @@ def check_texts(what: str, value: object) -> None:
     """A callable that gives a text from the payload, or none."""
     if value is not None and not callable(value):
         raise TypeError(f"{what}: expected a callable that takes the payload, got {type(value).__name__}")
+
+
+def _member(what: str, given: str, kind: type[Member]) -> Member:
+    try:
+        return kind(given)
+    except ValueError:
+        names = ", ".join(repr(str(known)) for known in kind)
+        raise InvalidTask(f"{what}: expected one of {names}, got {given!r}") from None
 
 
 def _text(what: str, value: object) -> str:

@@ -1,18 +1,19 @@
 """Defining tasks: ``Domain``, ``Task`` and ``Submission``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 import msgspec
 
 from millrace.context import Context
+from millrace.handle import Outcome
 from millrace.model.catalog import Traits
 from millrace.model.codec import MemoCodec, PayloadCodec, UndecodablePayload, check_task_name
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.errors import InvalidTask
 from millrace.model.retry import Retry
 from millrace.model.schedule import Schedule
-from millrace.model.statuses import DuplicatePolicy
+from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
 from millrace.options import (
     Options,
     TextOf,
@@ -22,6 +23,7 @@ from millrace.options import (
     check_policy,
     check_priority,
     check_texts,
+    check_ttl,
 )
 
 encode_plain = msgspec.json.Encoder().encode
@@ -41,6 +43,7 @@ class Domain:
         priority: 0 (most urgent) .. 255 of its tasks.
         retry: how failed runs of its tasks are repeated.
         timeout: seconds that each run of its tasks may take; math.inf for none.
+        ttl: seconds within which a run of its tasks must start; math.inf for any time, whatever the scheduler says.
 
     Raises:
         InvalidTask, ValueError, TypeError: an argument is not as said.
@@ -55,6 +58,7 @@ class Domain:
         priority: int | None = None,
         retry: Retry | None = None,
         timeout: Seconds | None = None,
+        ttl: Seconds | None = None,
     ) -> None:
         self.name = check_task_name(name, "domain")
         if name == "flow":
@@ -62,6 +66,7 @@ class Domain:
         self.priority = None if priority is None else int(check_priority(priority))
         self.retry = retry
         self.timeout = None if timeout is None else to_seconds(timeout, "timeout", allow_zero=False, allow_inf=True)
+        self.ttl = check_ttl(ttl)
         self.tasks: dict[str, Task[..., Any]] = {}
         """By qualified name."""
 
@@ -76,6 +81,8 @@ class Domain:
         label: TextOf | None = None,
         on_duplicate: DuplicatePolicy = DuplicatePolicy.SKIP,
         schedule: Schedule | None = None,
+        ttl: Seconds | None = None,
+        ttl_from: TtlFrom = TtlFrom.SUBMISSION,
         fail_fast: bool = True,
         max_failures: float | None = None,
         child_concurrency: int | None = None,
@@ -91,6 +98,8 @@ class Domain:
             label: called with the payload, gives what people are shown; the key or the name where left out.
             on_duplicate: what a submission does where an active task holds its key.
             schedule: it recurs: by itself from ``start()`` on, or from a submit on where its payload must be given.
+            ttl: seconds within which a run must start, in place of the domain's; math.inf for any time.
+            ttl_from: whether that counts from the submit or from the first start.
             fail_fast: whether one failed child fails the task.
             max_failures: failed children that are tolerated: an int is their number, a float their share, judged at the end.
             child_concurrency: children that may run at once.
@@ -108,7 +117,15 @@ class Domain:
         check_texts("label", label)
         check_max_failures(max_failures)
         check_child_concurrency(child_concurrency)
-        options = check_options(priority=priority, retry=retry, timeout=timeout, schedule=schedule, fail_fast=fail_fast)
+        options = check_options(
+            priority=priority,
+            retry=retry,
+            timeout=timeout,
+            schedule=schedule,
+            ttl=ttl,
+            ttl_from=ttl_from,
+            fail_fast=fail_fast,
+        )
         policy = check_policy(on_duplicate)
 
         def define(fn: Callable[Concatenate[Context, P], R]) -> Task[P, R]:
@@ -125,6 +142,8 @@ class Domain:
                     retry=options.retry,
                     timeout=options.timeout,
                     schedule=options.schedule,
+                    ttl=options.ttl,
+                    ttl_from=options.ttl_from,
                     on_duplicate=policy,
                     fail_fast=fail_fast,
                     max_failures=max_failures,
@@ -231,6 +250,10 @@ class Task(Generic[P, R]):
         run_after: Seconds | None = None,
         run_at: Any = None,
         schedule: Schedule | None = None,
+        ttl: Seconds | None = None,
+        ttl_from: TtlFrom | None = None,
+        depends_on: Iterable[int | Outcome[Any]] = (),
+        on_dependency_failure: DependencyPolicy | None = None,
         on_duplicate: DuplicatePolicy | None = None,
         fail_fast: bool | None = None,
         max_failures: float | None = None,
@@ -249,6 +272,10 @@ class Task(Generic[P, R]):
             run_after: seconds from the submit until it can start.
             run_at: an aware datetime from which on it can start; not together with ``run_after``.
             schedule: the submission starts a series of runs; not together with ``parent`` or ``sibling_of``.
+            ttl: seconds within which a run must start; math.inf for any time.
+            ttl_from: whether that counts from the submit or from the first start.
+            depends_on: tasks that must complete before it can start, by their ids or outcomes; none where left out.
+            on_dependency_failure: what it means where one of them ends otherwise; by default CANCEL.
             on_duplicate: what it does where an active task holds its key.
             fail_fast: whether one failed child fails the task.
             max_failures: failed children that are tolerated, as in ``Domain.task``.
@@ -270,6 +297,10 @@ class Task(Generic[P, R]):
             run_after=run_after,
             run_at=run_at,
             schedule=schedule,
+            ttl=ttl,
+            ttl_from=ttl_from,
+            depends_on=depends_on,
+            on_dependency_failure=on_dependency_failure,
             on_duplicate=on_duplicate,
             fail_fast=fail_fast,
             max_failures=max_failures,

@@ -141,6 +141,25 @@ class ScheduleEnded(TaskEvent):
 
 
 @dataclass(frozen=True)
+class Expired(TaskEvent):
+    """No run began within the task's time to live; ``age`` is in seconds since that began."""
+
+    age: float
+
+
+@dataclass(frozen=True)
+class Unblocked(TaskEvent):
+    """The last dependency of the task has settled: it is pending."""
+
+
+@dataclass(frozen=True)
+class DependencyFailed(TaskEvent):
+    """The task ended, or its rerun was dropped, as its dependency ``dependency`` failed."""
+
+    dependency: TaskId
+
+
+@dataclass(frozen=True)
 class Interrupted(TaskEvent):
     """Put back to pending by a shutdown or a crash; it costs no retry."""
 

@@ -66,6 +66,25 @@ class DuplicatePolicy(StrEnum):
     """No uniqueness: this submission neither minds nor holds the key."""
 
 
+class DependencyPolicy(StrEnum):
+    """What the failure of a dependency means for the task that depends on it: any end but COMPLETED is one."""
+
+    CANCEL = "cancel"
+    """The task ends DEPENDENCY_FAILED, which is a failure for its own dependents."""
+    FAIL = "fail"
+    """The task ends DEPENDENCY_FAILED; its own dependents stay blocked, until it is retried by hand."""
+    IGNORE = "ignore"
+    """The task runs anyway."""
+
+
+class TtlFrom(StrEnum):
+    """When the time to live of a task begins."""
+
+    SUBMISSION = "submission"
+    FIRST_ATTEMPT = "first_attempt"
+    """With its first start: it bounds the starts of retries and repetitions."""
+
+
 class SubmitKind(StrEnum):
     """What became of a submission."""
 

@@ -4,7 +4,7 @@ A request is decided whole before anything of it is written, so a refusal leaves
 the other requests of the same commit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ from millrace.model.errors import MillraceError, ParentClosed, TaskNotFound
 from millrace.model.lanes import lane_of
 from millrace.model.rows import NewRow, NewTask, Phase, Ready, Row
 from millrace.model.statuses import FAILED_ENDS, DuplicatePolicy, SubmitKind, TaskStatus
-from millrace.model.tags import encode_tags
+from millrace.model.tags import decode_tags, encode_tags, merge_tags
 from millrace.store.writer import KeyScope
 
 NORMAL: Final = 128
@@ -86,11 +86,12 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
     """Store submissions, all or none. The results are in the order of the submissions.
 
     Raises:
-        TaskNotFound, ParentClosed, RunOver: of any of them; then nothing of any is stored.
+        TaskNotFound, ParentClosed, RunOver, InvalidTask: of any of them; then nothing of any is stored.
     """
     ledger.load(task.parent_id for task in tasks if task.parent_id is not None)
     _check_spawners(ledger, tasks)
     parents = {parent_id: open_parent(ledger, parent_id) for parent_id in {task.parent_id for task in tasks}}
+    tasks = _inherit_tags(tasks, parents)
     scopes = [_scope(task, parents[task.parent_id]) for task in tasks]
     last_of = {scope: place for place, scope in enumerate(scopes) if tasks[place].policy != DuplicatePolicy.ALLOW}
     respawned, failed = _find_respawned(ledger, tasks, scopes)
@@ -158,6 +159,19 @@ def _check_spawners(ledger: Ledger, tasks: Sequence[NewTask]) -> None:
             row = ledger.row(spawner_id)
             if row is None or not row.executing or row.run != run:
                 raise RunOver(spawner_id, run)
+
+
+def _inherit_tags(tasks: Sequence[NewTask], parents: Mapping[int | None, Row | None]) -> Sequence[NewTask]:
+    """The parents' tags come under the submissions' own. InvalidTask where there are too many together."""
+    inherited = {row.id: decode_tags(row.tags) for row in parents.values() if row is not None and row.tags is not None}
+    if not inherited:
+        return tasks
+    return [
+        msgspec.structs.replace(task, tags=merge_tags(inherited[task.parent_id], task.tags))
+        if task.parent_id in inherited
+        else task
+        for task in tasks
+    ]
 
 
 def _scope(task: NewTask, parent: Row | None) -> KeyScope:
@@ -236,7 +250,7 @@ def _forget_failure(ledger: Ledger, parent: Row, child_id: int) -> None:
 def _store(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row | None, *, is_held: bool) -> Stored:
     priority = task.priority
     if priority is None:
-        priority = NORMAL if parent is None or parent.is_flow else parent.priority
+        priority = _inherited_priority(parent)
     if holder is None:
         return Stored(SubmitKind.INSERTED, _insert(ledger, task, parent, priority, is_held=is_held))
     rerun = None if holder.rerun is None else _decode_rerun(holder.rerun)
@@ -265,6 +279,13 @@ def _store(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row | None
             return Stored(SubmitKind.REQUEUED, holder.id)
         case duplicates.Replace():
             return _supersede(ledger, task, parent, holder, priority, is_held=is_held)
+
+
+def _inherited_priority(parent: Row | None) -> int:
+    """That of the parent's last start; flows never start."""
+    if parent is None or parent.is_flow:
+        return NORMAL
+    return parent.priority if parent.effective is None else parent.effective
 
 
 def _is_same(task: NewTask, rerun: NewTask) -> bool:

@@ -13,6 +13,7 @@ from millrace.model.lanes import lane_of
 from millrace.model.records import CancelResult
 from millrace.model.rows import Hold, NewRow, Phase, Row
 from millrace.model.statuses import TaskStatus
+from millrace.model.tags import encode_tags
 
 PREFIX: Final = "flow::"
 
@@ -25,6 +26,7 @@ class NewFlow(msgspec.Struct, frozen=True):
     state: str
     fail_fast: bool
     child_concurrency: int | None
+    tags: dict[str, str] | None = None
 
 
 def open_flow(ledger: Ledger, new: NewFlow) -> int:
@@ -57,6 +59,7 @@ def open_flow(ledger: Ledger, new: NewFlow) -> int:
         flow_open=1,
         created_at_ms=ledger.now_ms,
         lane=lane_of(new.name, None, None, 128),
+        tags=encode_tags(new.tags),
     )
     ledger.insert(row)
     ledger.write_inserts()

@@ -60,6 +60,7 @@ class Ledger:
         self._settled_before: dict[int, str] = {}
         self._inserts: list[NewRow] = []
         self._rounds: list[tuple[Any, ...]] = []
+        self._retagged: dict[int, str | None] = {}
         self._ended_flows: list[int] = []
         self._next_id: int | None = None
 
@@ -121,6 +122,10 @@ class Ledger:
         """A rerun takes the place of what the row was submitted with."""
         self._rounds.append(values)
 
+    def retagged(self, row: Row) -> None:
+        """The row has other tags than it is found by."""
+        self._retagged[row.id] = row.tags
+
     def settled_now(self, row: Row, status: str) -> None:
         """The row leaves the queue for the history."""
         del self._rows[row.id]
@@ -178,6 +183,10 @@ class Ledger:
     def flush(self) -> None:
         """Write everything; afterwards the store and memory agree."""
         self.write_inserts()
+        if self._retagged:
+            # Before the rows: what they are found by until now is what stands in them.
+            self.writer.replace_tags(list(self._retagged.items()))
+            self._retagged = {}
         if self._dirty:
             self.writer.update_rows(list(self._dirty.values()))
             self._dirty = {}

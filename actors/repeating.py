@@ -7,6 +7,7 @@ from millrace.actors.ledger import Ledger
 from millrace.model.errors import InvalidTask
 from millrace.model.rows import NewTask
 from millrace.model.statuses import SubmitKind, TaskStatus
+from millrace.model.tags import decode_tags
 
 REPEATABLE: Final = frozenset({"failed", "dead_letter", "expired", "dependency_failed", "cancelled"})
 
@@ -46,6 +47,10 @@ def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
         options=old.options,
         parent_id=old.parent_id if is_child else None,
         retry_of=old.id,
+        group=old.grp,
+        tags=dict(decode_tags(old.tags)) or None,
+        version=old.version,
+        expected_io=old.expected_io,
     )
     stored = enqueue(ledger, [new])[0]
     return Stored(SubmitKind.DUPLICATE, stored.id) if stored.kind is SubmitKind.REJECTED else stored

@@ -19,6 +19,7 @@ from millrace.model.lanes import lane_of
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Hold, NewTask, Phase, PlainEnd, Row, Tell
 from millrace.model.statuses import FAILED_ENDS, TaskStatus
+from millrace.model.tags import encode_tags
 
 _decode_rerun = msgspec.json.Decoder(NewTask).decode
 _ERROR_LINE: Final = 500
@@ -421,6 +422,7 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
         ledger.effects.bounds_changed.append(row.id)
     row.fail_fast, row.child_concurrency = int(new.fail_fast), new.child_concurrency
     row.grp, row.version, row.expected_io = new.group, new.version, new.expected_io
+    _replace_tags(ledger, row, encode_tags(new.tags))
     find_lane(row)
     row.status, row.phase, row.phase_runs, row.executing = TaskStatus.PENDING.value, Phase.BODY, 0, 0
     row.retries = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0
@@ -433,6 +435,12 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     if row.delayed and row.run_at_ms is not None:
         ledger.delayed_until(row.run_at_ms)
     ledger.ready(row)
+
+
+def _replace_tags(ledger: Ledger, row: Row, tags: str | None) -> None:
+    if tags != row.tags:
+        row.tags = tags
+        ledger.retagged(row)
 
 
 def find_lane(row: Row) -> None:

@@ -70,7 +70,7 @@ class Calls:
         if task is None:
             return None
         own = task.definition.defaults.timeout
-        timeout = own if own is not None else task.domain.timeout
+        timeout = own if own is not None else task.domain.defaults.timeout
         return None if timeout is None or timeout == float("inf") else timeout
 
     def given_up(self, run: Run, why: str) -> RunOutcome:
@@ -237,7 +237,7 @@ class Calls:
             if stored is not None:
                 return Policy.of_stored(stored)
         task = self._core.task_named(claim.name)
-        own = None if task is None else (task.definition.defaults.retry or task.domain.retry)
+        own = None if task is None else (task.definition.defaults.retry or task.domain.defaults.retry)
         return Policy(own or self._core.retry)
 
 

@@ -34,7 +34,10 @@ class Place(NamedTuple):
 
 
 class Context:
-    """What a body is given: its own record, progress, cancellation, children. Usable from any thread while the run lasts."""
+    """What a body is given: its own record, progress, cancellation, children, shared state.
+
+    Usable from any thread while the run lasts.
+    """
 
     __slots__ = ("_core", "_monotonic", "_record", "_run")
 
@@ -238,6 +241,18 @@ class Context:
         """One consistent count of the children of the present round."""
         claim = self._run.claim
         return self._core.child_summary(claim.id, claim.round)
+
+    def state(self, kind: type[T], *, domain: str | None = None) -> T:
+        """The application's object of that type: the one given to the task's domain, else to the scheduler. Not a copy.
+
+        Args:
+            kind: its type; where there is none of exactly that, the newest of a type derived from it.
+            domain: another domain, by its name, in place of the task's own.
+
+        Raises:
+            LookupError: there is none. UnknownTask, which is one: the scheduler has no such domain.
+        """
+        return self._core.find_state(kind, self._run.claim.name.partition("::")[0] if domain is None else domain)
 
     # For the runtime
 

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -23,26 +23,34 @@ from millrace.model.catalog import Traits
 from millrace.model.codec import PayloadCodec, UndecodablePayload, check_key, check_label
 from millrace.model.durations import due_ms, ms_to_datetime, to_seconds
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
-from millrace.model.io import NO_IO, decode_io
+from millrace.model.io import NO_IO, decode_io, encode_io
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildSummary, TaskId, TaskRecord
 from millrace.model.retry import DEFAULT_RETRY, Retry
 from millrace.model.rows import Claim, Delay, NewTask, Phase
 from millrace.model.schedule import encode_schedule
 from millrace.model.statuses import DuplicatePolicy, TaskStatus
-from millrace.model.tags import decode_tags
+from millrace.model.tags import NO_TAGS, check_tags, decode_tags, merge_tags
 from millrace.retrying import encode_options
+from millrace.state import States
 from millrace.store import records
 from millrace.store.connection import locate
 
 if TYPE_CHECKING:
     from millrace.actors.enqueueing import Stored
+    from millrace.definition import Definition
     from millrace.executors.run import Run
     from millrace.model.durations import Seconds
     from millrace.options import Options
     from millrace.scheduler import Scheduler
     from millrace.store.writer import SettledRow
-    from millrace.task import Definition, Domain, Submission, Task
+    from millrace.task import Domain, Submission, Task
+
+
+T = TypeVar("T")
+
+EXECUTORS: Final = ("thread",)
+"""What every scheduler runs bodies on."""
 
 
 class Core:
@@ -54,14 +62,17 @@ class Core:
         path: str | PathLike[str],
         *,
         domains: Iterable[Domain],
+        state: Iterable[object] = (),
         retry: Retry | None,
         max_payload: int,
         settings: Settings,
     ) -> None:
         self.scheduler = scheduler
         self.path = path
+        self.state = States(state)
         self.retry = retry if retry is not None else DEFAULT_RETRY
         self.max_payload = max_payload
+        self.executors = EXECUTORS
         self.cancel_timeout_s = settings.cancel_timeout_s
         self.domains: dict[str, Domain] = {}
         for domain in domains:
@@ -99,7 +110,7 @@ class Core:
         if self.domains.get(task.domain.name) is not task.domain:
             raise UnknownTask(task.name, self.domains)
         definition, options = task.definition, submission.options
-        defaults, domain = definition.defaults, task.domain
+        defaults, general = definition.defaults, task.domain.defaults
         codec = definition.payload_codec
         payload = codec.encode(submission.bound, max_bytes=self.max_payload)
         key = options.key
@@ -108,9 +119,8 @@ class Core:
             explicit = None if definition.key is None else key
         else:
             explicit = key
-        retry = options.retry or defaults.retry or domain.retry or self.retry
-        priority = _first(options.priority, defaults.priority, domain.priority)
-        timeout = options.timeout
+        retry = options.retry or defaults.retry or general.retry or self.retry
+        self._check_executor(task.name, options.executor or defaults.executor)
         schedule = options.schedule or defaults.schedule
         if schedule is not None and place is not None:
             raise InvalidTask(
@@ -120,14 +130,14 @@ class Core:
             name=task.name,
             key=key,
             label=self._label(definition, codec, submission, explicit),
-            priority=priority,
+            priority=_first(options.priority, defaults.priority, general.priority),
             payload=payload,
             max_retries=retry.max_retries,
             policy=(options.on_duplicate or defaults.on_duplicate or DuplicatePolicy.SKIP).value,
             fail_fast=_first(options.fail_fast, defaults.fail_fast, True),
             max_failures=_first(options.max_failures, defaults.max_failures),
             child_concurrency=_first(options.child_concurrency, defaults.child_concurrency),
-            options=None if options.retry is None and timeout is None else encode_options(options.retry, timeout),
+            options=encode_options(options.retry, options.timeout, options.executor),
             run_at_ms=self._due(options),
             delay=Delay.STEADY if options.run_at_ms is None else Delay.WALL,
             schedule=None if schedule is None else encode_schedule(schedule),
@@ -135,6 +145,9 @@ class Core:
             parent_id=None if place is None else place.parent_id,
             spawner_id=None if place is None else place.spawner_id,
             spawner_run=None if place is None else place.spawner_run,
+            group=options.group or defaults.group or general.group,
+            tags=self._tags(definition, general, submission),
+            expected_io=encode_io(options.io or defaults.io),
         )
 
     @staticmethod
@@ -164,6 +177,46 @@ class Core:
             raise InvalidTask(
                 f"task {definition.name}: label: expected a str from its callable, it raised {error!r}"
             ) from error
+
+    def _check_executor(self, name: str, executor: str | None) -> None:
+        if executor is not None and executor not in self.executors:
+            known = ", ".join(map(repr, self.executors))
+            raise InvalidTask(f"task {name}: executor: expected one of {known}, got {executor!r}", field="executor")
+
+    @staticmethod
+    def _tags(definition: Definition, general: Options, submission: Submission[Any]) -> dict[str, str] | None:
+        """The domain's, the task's and the submission's, later ones win; the parent's come in where it is stored."""
+        tags: Mapping[str, str] | None = general.tags
+        of_task: Mapping[str, str] | None = definition.defaults.tags
+        if definition.tags is not None:
+            try:
+                of_task = check_tags(definition.payload_codec.call(definition.tags, submission.bound))
+            except InvalidTask as error:
+                raise InvalidTask(f"task {definition.name}: {error}", field="tags") from error
+            except Exception as error:
+                raise InvalidTask(
+                    f"task {definition.name}: tags: expected a mapping of texts from its callable, it raised {error!r}",
+                    field="tags",
+                ) from error
+        for later in (of_task, submission.options.tags):
+            if later:
+                tags = merge_tags(tags or NO_TAGS, later)
+        return None if tags is None else dict(tags)
+
+    def find_state(self, kind: type[T], domain: str) -> T:
+        """See ``Context.state``."""
+        of_domain = self.domains.get(domain)
+        if of_domain is None:
+            raise UnknownTask(domain, self.domains)
+        for state in (of_domain.state, self.state):
+            found = state.find(kind)
+            if found is not None:
+                return found
+        raise LookupError(
+            f"state: expected an object of type {kind.__qualname__}, domain {domain!r} has "
+            f"{', '.join(of_domain.state.kinds()) or 'none'} and the scheduler {', '.join(self.state.kinds()) or 'none'}; "
+            "give one to Domain(state=), Scheduler(state=) or register_state"
+        )
 
     def _due(self, options: Options) -> int | None:
         if options.run_after is not None:

@@ -14,7 +14,7 @@ from millrace.model.statuses import SubmitKind, TaskStatus
 
 if TYPE_CHECKING:
     from millrace.core import Core
-    from millrace.task import Definition
+    from millrace.definition import Definition
 
 R = TypeVar("R")
 

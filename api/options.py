@@ -1,22 +1,27 @@
 """What a submission can be told, checked: None means not given. Options of options add up, later ones win."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from millrace.handle import Outcome
 from millrace.model.codec import check_key, check_label
 from millrace.model.durations import Seconds, datetime_to_ms, to_seconds
 from millrace.model.errors import InvalidDependency, InvalidTask
+from millrace.model.io import check_io
+from millrace.model.names import MAX_NAME_LENGTH, check_group, check_text
 from millrace.model.priority import Priority
+from millrace.model.records import IoBudget
 from millrace.model.retry import Retry
 from millrace.model.schedule import Schedule, check_schedule
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
+from millrace.model.tags import check_tags, merge_tags
 
 TextOf: TypeAlias = Callable[..., str]
+TagsOf: TypeAlias = Callable[..., Mapping[str, str]]
 Member = TypeVar("Member", bound=StrEnum)
 
 
@@ -27,6 +32,9 @@ class Options:
     key: str | None = None
     label: str | None = None
     priority: int | None = None
+    group: str | None = None
+    tags: Mapping[str, str] | None = None
+    io: IoBudget | None = None
     retry: Retry | None = None
     timeout: float | None = None
     run_after: float | None = None
@@ -40,6 +48,7 @@ class Options:
     fail_fast: bool | None = None
     max_failures: int | float | None = None
     child_concurrency: int | None = None
+    executor: str | None = None
     parent: Any = None
     """The id or the context of the task under which it is to stand."""
     sibling_of: Any = None
@@ -53,7 +62,12 @@ class Options:
             both = replace(both, run_at_ms=None)
         if "run_at_ms" in given and "run_after" not in given:
             both = replace(both, run_after=None)
+        if self.tags and later.tags:
+            both = replace(both, tags=merge_tags(self.tags, later.tags))
         return both
+
+
+NO_OPTIONS: Final = Options()
 
 
 def check_options(
@@ -61,6 +75,9 @@ def check_options(
     key: str | None = None,
     label: str | None = None,
     priority: int | None = None,
+    group: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    io: IoBudget | None = None,
     retry: Retry | None = None,
     timeout: Seconds | None = None,
     run_after: Seconds | None = None,
@@ -74,6 +91,7 @@ def check_options(
     fail_fast: bool | None = None,
     max_failures: float | None = None,
     child_concurrency: int | None = None,
+    executor: str | None = None,
 ) -> Options:
     """Options in the types and ranges that the store takes.
 
@@ -86,6 +104,9 @@ def check_options(
         key=None if key is None else check_key(key),
         label=None if label is None else check_label(_text("label", label)),
         priority=None if priority is None else int(check_priority(priority)),
+        group=None if group is None else check_group(group),
+        tags=None if tags is None else check_tags(tags),
+        io=None if io is None else check_io(io),
         retry=_instance("retry", retry, Retry),
         timeout=None if timeout is None else to_seconds(timeout, "timeout", allow_zero=False, allow_inf=True),
         run_after=None if run_after is None else to_seconds(run_after, "run_after"),
@@ -99,6 +120,7 @@ def check_options(
         fail_fast=_instance("fail_fast", fail_fast, bool),
         max_failures=check_max_failures(max_failures),
         child_concurrency=check_child_concurrency(child_concurrency),
+        executor=None if executor is None else check_text("executor", executor, 1, MAX_NAME_LENGTH),
     )
 
 
@@ -176,8 +198,8 @@ def check_child_concurrency(value: int | None) -> int | None:
     return value
 
 
-def check_texts(what: str, value: object) -> None:
-    """A callable that gives a text from the payload, or none."""
+def check_callable(what: str, value: object) -> None:
+    """A callable that gives something from the payload, or none."""
     if value is not None and not callable(value):
         raise TypeError(f"{what}: expected a callable that takes the payload, got {type(value).__name__}")
 

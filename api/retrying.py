@@ -27,15 +27,16 @@ class StoredOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     retry: StoredRetry | None = None
     timeout: float | None = None
     """Seconds; -1 is none at all."""
+    executor: str | None = None
 
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(StoredOptions).decode
 
 
-def encode_options(retry: Retry | None, timeout: float | None) -> str | None:
+def encode_options(retry: Retry | None, timeout: float | None, executor: str | None = None) -> str | None:
     """JSON text for the store; None where there is nothing to keep."""
-    if retry is None and timeout is None:
+    if retry is None and timeout is None and executor is None:
         return None
     stored = None
     if retry is not None:
@@ -49,7 +50,7 @@ def encode_options(retry: Retry | None, timeout: float | None) -> str | None:
             give_up_on=tuple(map(qualified, retry.give_up_on)),
         )
     seconds = None if timeout is None else (-1.0 if timeout == float("inf") else timeout)
-    return _encode(StoredOptions(stored, seconds)).decode()
+    return _encode(StoredOptions(stored, seconds, executor)).decode()
 
 
 def decode_options(text: str | None) -> StoredOptions:

@@ -34,6 +34,7 @@ class Scheduler(Submitting, Looking, Acting, Tuning):
     Args:
         path: the store's file, made where there is none; ":memory:" keeps everything until ``stop()``.
         domains: whose tasks it runs.
+        state: objects that bodies ask for by type, with ``ctx.state``, where their domain has none.
         max_concurrency: bodies and finalizers that run at once, at least 1.
         retry: how failed runs are repeated where neither submission, task nor domain says.
         retention: how much of the history is kept; by default the newest 10,000 rows, and as many dead letters.
@@ -54,6 +55,7 @@ class Scheduler(Submitting, Looking, Acting, Tuning):
         path: str | PathLike[str] = "millrace.db",
         *,
         domains: Iterable[Domain] = (),
+        state: Iterable[object] = (),
         max_concurrency: int = 4,
         retry: Retry | None = None,
         retention: Retention | None = None,
@@ -85,6 +87,7 @@ class Scheduler(Submitting, Looking, Acting, Tuning):
             self,
             path,
             domains=domains,
+            state=state,
             retry=retry,
             max_payload=at_least("max_payload", max_payload, 1),
             settings=settings,

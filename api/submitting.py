@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from millrace.actors.flows import PREFIX, NewFlow
@@ -14,6 +14,7 @@ from millrace.handle import Outcome
 from millrace.model.codec import check_key, check_task_name, encode_json
 from millrace.model.errors import TaskNotFound
 from millrace.model.records import Json, TaskId
+from millrace.model.tags import NO_TAGS, check_tags
 from millrace.operations import Operations
 from millrace.options import check_child_concurrency
 from millrace.store import records
@@ -64,6 +65,7 @@ class Submitting(Operations):
         state: Json = None,
         fail_fast: bool = True,
         child_concurrency: int | None = None,
+        tags: Mapping[str, str] = NO_TAGS,
     ) -> Flow:
         """The active flow of that name and key as it is, else a new one. Without a key always a new one.
 
@@ -73,6 +75,7 @@ class Submitting(Operations):
             state: the caller's own JSON, for a new one.
             fail_fast: whether a failed child fails it.
             child_concurrency: children that may run at once.
+            tags: of a new one; its children inherit them.
         """
         new = NewFlow(
             PREFIX + check_task_name(name, "flow"),
@@ -80,6 +83,7 @@ class Submitting(Operations):
             encode_json(state, what="state", max_bytes=self._core.max_payload),
             fail_fast,
             check_child_concurrency(child_concurrency),
+            check_tags(tags) or None,
         )
         reply: Reply[int] = Reply()
         return Flow(self._core, self._runtime.ask(OpenFlow(new, reply), reply))

@@ -1,49 +1,47 @@
 """Defining tasks: ``Domain``, ``Task`` and ``Submission``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 import msgspec
 
 from millrace.context import Context
+from millrace.definition import Definition
 from millrace.handle import Outcome
-from millrace.model.catalog import Traits
-from millrace.model.codec import MemoCodec, PayloadCodec, UndecodablePayload, check_task_name
-from millrace.model.durations import Seconds, to_seconds
+from millrace.model.codec import check_task_name
+from millrace.model.durations import Seconds
 from millrace.model.errors import InvalidTask
+from millrace.model.records import IoBudget
 from millrace.model.retry import Retry
 from millrace.model.schedule import Schedule
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
-from millrace.options import (
-    Options,
-    TextOf,
-    check_child_concurrency,
-    check_max_failures,
-    check_options,
-    check_policy,
-    check_priority,
-    check_texts,
-    check_ttl,
-)
+from millrace.model.tags import NO_TAGS
+from millrace.operations import at_least
+from millrace.options import NO_OPTIONS, Options, TagsOf, TextOf, check_callable, check_options
+from millrace.state import States
 
-encode_plain = msgspec.json.Encoder().encode
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
 
 class Domain:
-    """A named family of task types with its own defaults (a module of an application).
+    """A named family of task types with its own defaults, limits and state (a module of an application).
 
     Task names are stored qualified: domain "media", task "thumbnail" -> "media::thumbnail". Precedence of an option: the
-    submission's > the task's > the domain's > the scheduler's. One domain may serve several schedulers.
+    submission's > the task's > the domain's > the scheduler's. One domain may serve several schedulers; a task that is added
+    to it can be submitted to them at once.
 
     Args:
         name: 1 to 128 characters, no "::", not "flow".
+        max_concurrency: bodies and finalizers of its tasks that run at once, at least 1; None for no bound of its own.
         priority: 0 (most urgent) .. 255 of its tasks.
         retry: how failed runs of its tasks are repeated.
         timeout: seconds that each run of its tasks may take; math.inf for none.
         ttl: seconds within which a run of its tasks must start; math.inf for any time, whatever the scheduler says.
+        group: of its tasks, 1 to 256 characters.
+        tags: of its tasks, at most 32: keys of 1 to 64 characters, values of up to 256.
+        state: objects that its tasks ask for by type, with ``ctx.state``.
 
     Raises:
         InvalidTask, ValueError, TypeError: an argument is not as said.
@@ -55,18 +53,23 @@ class Domain:
         self,
         name: str,
         *,
+        max_concurrency: int | None = None,
         priority: int | None = None,
         retry: Retry | None = None,
         timeout: Seconds | None = None,
         ttl: Seconds | None = None,
+        group: str | None = None,
+        tags: Mapping[str, str] = NO_TAGS,
+        state: Sequence[object] = (),
     ) -> None:
         self.name = check_task_name(name, "domain")
         if name == "flow":
             raise InvalidTask('domain: expected another name than "flow", which is that of flows; choose another')
-        self.priority = None if priority is None else int(check_priority(priority))
-        self.retry = retry
-        self.timeout = None if timeout is None else to_seconds(timeout, "timeout", allow_zero=False, allow_inf=True)
-        self.ttl = check_ttl(ttl)
+        self.max_concurrency = None if max_concurrency is None else at_least("max_concurrency", max_concurrency, 1)
+        self.defaults = check_options(
+            priority=priority, retry=retry, timeout=timeout, ttl=ttl, group=group, tags=tags or None
+        )
+        self.state = States(state)
         self.tasks: dict[str, Task[..., Any]] = {}
         """By qualified name."""
 
@@ -77,15 +80,19 @@ class Domain:
         priority: int | None = None,
         retry: Retry | None = None,
         timeout: Seconds | None = None,
+        io: IoBudget | None = None,
+        group: str | None = None,
         key: TextOf | None = None,
         label: TextOf | None = None,
         on_duplicate: DuplicatePolicy = DuplicatePolicy.SKIP,
         schedule: Schedule | None = None,
         ttl: Seconds | None = None,
         ttl_from: TtlFrom = TtlFrom.SUBMISSION,
+        tags: Mapping[str, str] | TagsOf = NO_TAGS,
         fail_fast: bool = True,
         max_failures: float | None = None,
         child_concurrency: int | None = None,
+        executor: str = "thread",
     ) -> Callable[[Callable[Concatenate[Context, P], R]], "Task[P, R]"]:
         """Decorator: turns ``def body(ctx, ...payload) -> memo`` into a Task.
 
@@ -94,15 +101,19 @@ class Domain:
             priority: 0 (most urgent) .. 255, in place of the domain's.
             retry: how failed runs are repeated, in place of the domain's.
             timeout: seconds that each run may take, in place of the domain's; math.inf for none.
+            io: bytes that a run is expected to move.
+            group: in place of the domain's, 1 to 256 characters.
             key: called with the payload, gives the key of a submission; the payload's digest where left out.
             label: called with the payload, gives what people are shown; the key or the name where left out.
             on_duplicate: what a submission does where an active task holds its key.
             schedule: it recurs: by itself from ``start()`` on, or from a submit on where its payload must be given.
             ttl: seconds within which a run must start, in place of the domain's; math.inf for any time.
             ttl_from: whether that counts from the submit or from the first start.
+            tags: over the domain's and the parent's; or a callable that gives them from the payload.
             fail_fast: whether one failed child fails the task.
             max_failures: failed children that are tolerated: an int is their number, a float their share, judged at the end.
             child_concurrency: children that may run at once.
+            executor: what runs it, one of the scheduler's.
 
         Raises:
             InvalidTask: the name is taken or no name, or the body's payload is of types that JSON cannot carry.
@@ -113,45 +124,34 @@ class Domain:
             raise TypeError(
                 f"task: expected a name or none, got {type(given).__name__}; write @domain.task() with parentheses"
             )
-        check_texts("key", key)
-        check_texts("label", label)
-        check_max_failures(max_failures)
-        check_child_concurrency(child_concurrency)
-        options = check_options(
+        defaults = check_options(
             priority=priority,
             retry=retry,
             timeout=timeout,
+            io=io,
+            group=group,
+            on_duplicate=on_duplicate,
             schedule=schedule,
             ttl=ttl,
             ttl_from=ttl_from,
+            tags=None if callable(tags) or not tags else tags,
             fail_fast=fail_fast,
+            max_failures=max_failures,
+            child_concurrency=child_concurrency,
+            executor=executor,
         )
-        policy = check_policy(on_duplicate)
+        check_callable("key", key)
+        check_callable("label", label)
 
         def define(fn: Callable[Concatenate[Context, P], R]) -> Task[P, R]:
             local = check_task_name(name if name is not None else fn.__name__, "task")
             qualified = f"{self.name}::{local}"
             if qualified in self.tasks:
                 raise InvalidTask(f"task: expected a new name in domain {self.name!r}, {local!r} is defined already")
-            defined: Task[P, R] = Task(
-                self,
-                qualified,
-                fn,
-                defaults=Options(
-                    priority=options.priority,
-                    retry=options.retry,
-                    timeout=options.timeout,
-                    schedule=options.schedule,
-                    ttl=options.ttl,
-                    ttl_from=options.ttl_from,
-                    on_duplicate=policy,
-                    fail_fast=fail_fast,
-                    max_failures=max_failures,
-                    child_concurrency=child_concurrency,
-                ),
-                key=key,
-                label=label,
+            definition = Definition(
+                qualified, fn, defaults=defaults, key=key, label=label, tags=tags if callable(tags) else None
             )
+            defined: Task[P, R] = Task(self, fn, definition)
             self.tasks[qualified] = defined
             return defined
 
@@ -159,51 +159,6 @@ class Domain:
 
     def __repr__(self) -> str:
         return f"Domain({self.name!r})"
-
-
-class Definition:
-    """What all views of one task share: its functions and codecs."""
-
-    __slots__ = (
-        "defaults",
-        "final_codec",
-        "finalizer",
-        "hook",
-        "key",
-        "label",
-        "memo_codec",
-        "name",
-        "payload_codec",
-        "traits",
-    )
-
-    def __init__(
-        self, name: str, fn: Callable[..., Any], defaults: Options, key: TextOf | None, label: TextOf | None
-    ) -> None:
-        self.name = name
-        self.payload_codec = PayloadCodec(fn, task_name=name)
-        self.memo_codec = MemoCodec(fn, task_name=name)
-        self.defaults = defaults
-        self.key = key
-        self.label = label
-        self.finalizer: Callable[..., Any] | None = None
-        self.final_codec: MemoCodec | None = None
-        self.hook: Callable[..., Any] | None = None
-        self.traits = Traits(has_finalizer=False, has_hook=False)
-
-    def decode_memo(self, memo: Any) -> Any:
-        """A memo, as plain JSON, in the type that the finalizer (where it gave one) or the body returns.
-
-        A memo that fits neither comes as plain JSON: a finalizer without annotation may have replaced the body's.
-        """
-        text = encode_plain(memo).decode()
-        for codec in (self.final_codec, self.memo_codec):
-            if codec is not None:
-                try:
-                    return codec.decode(text)
-                except UndecodablePayload:
-                    continue
-        return memo
 
 
 class Task(Generic[P, R]):
@@ -217,19 +172,16 @@ class Task(Generic[P, R]):
     def __init__(
         self,
         domain: Domain,
-        name: str,
         fn: Callable[Concatenate[Context, P], R],
-        *,
-        defaults: Options,
-        key: TextOf | None,
-        label: TextOf | None,
+        definition: Definition,
+        own_options: Options = NO_OPTIONS,
     ) -> None:
-        """Made by ``Domain.task``."""
+        """Made by ``Domain.task``, and by ``options``."""
         self.domain = domain
-        self.name = name
+        self.name = definition.name
         self.fn = fn
-        self.definition = Definition(name, fn, defaults, key, label)
-        self.own_options = Options()
+        self.definition = definition
+        self.own_options = own_options
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> "Submission[R]":
         """One submission as a value.
@@ -245,6 +197,9 @@ class Task(Generic[P, R]):
         key: str | None = None,
         label: str | None = None,
         priority: int | None = None,
+        group: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        io: IoBudget | None = None,
         retry: Retry | None = None,
         timeout: Seconds | None = None,
         run_after: Seconds | None = None,
@@ -260,6 +215,7 @@ class Task(Generic[P, R]):
         child_concurrency: int | None = None,
         parent: int | Context | None = None,
         sibling_of: Context | None = None,
+        executor: str | None = None,
     ) -> "Task[P, R]":
         """The same task with these options for the submissions made from it. None means not given; later ones win.
 
@@ -267,6 +223,9 @@ class Task(Generic[P, R]):
             key: 1 to 512 bytes of UTF-8: unique among active tasks of this type and parent.
             label: what people are shown, cut to 512 characters.
             priority: 0 (most urgent) .. 255.
+            group: 1 to 256 characters.
+            tags: over those of options before, the task, the domain and the parent.
+            io: bytes that a run is expected to move.
             retry: how failed runs are repeated.
             timeout: seconds for each run; math.inf for none.
             run_after: seconds from the submit until it can start.
@@ -282,6 +241,7 @@ class Task(Generic[P, R]):
             child_concurrency: children that may run at once.
             parent: the task (or its context) whose child it is to be.
             sibling_of: the context of a running task whose sibling it is to be.
+            executor: what runs it, one of the scheduler's.
 
         Raises:
             InvalidTask, ValueError, TypeError: an option is not as said.
@@ -292,6 +252,9 @@ class Task(Generic[P, R]):
             key=key,
             label=label,
             priority=priority,
+            group=group,
+            tags=tags,
+            io=io,
             retry=retry,
             timeout=timeout,
             run_after=run_after,
@@ -305,15 +268,10 @@ class Task(Generic[P, R]):
             fail_fast=fail_fast,
             max_failures=max_failures,
             child_concurrency=child_concurrency,
+            executor=executor,
         )
         place = Options(parent=_parent(parent), sibling_of=_context(sibling_of))
-        return self._with(self.own_options.merged(options).merged(place))
-
-    def _with(self, options: Options) -> "Task[P, R]":
-        copy = cast("Task[P, R]", Task.__new__(Task))
-        copy.domain, copy.name, copy.fn = self.domain, self.name, self.fn
-        copy.definition, copy.own_options = self.definition, options
-        return copy
+        return Task(self.domain, self.fn, self.definition, self.own_options.merged(options).merged(place))
 
     def finalize(self, fn: Callable[Concatenate[Context, R, P], T]) -> Callable[Concatenate[Context, R, P], T]:
         """Decorator: ``fn(ctx, memo, ...payload)`` runs once all children have settled.
@@ -323,11 +281,7 @@ class Task(Generic[P, R]):
         Raises:
             InvalidTask: the task has a finalizer already.
         """
-        if self.definition.finalizer is not None:
-            raise InvalidTask(f"task {self.name}: expected one finalizer, a second came; remove one")
-        self.definition.final_codec = MemoCodec(fn, task_name=self.name)
-        self.definition.finalizer = fn
-        self.definition.traits = Traits(has_finalizer=True, has_hook=self.definition.traits.has_hook)
+        self.definition.set_finalizer(fn)
         return fn
 
     def on_cancel(self, fn: Callable[Concatenate[Context, P], None]) -> Callable[Concatenate[Context, P], None]:
@@ -338,10 +292,7 @@ class Task(Generic[P, R]):
         Raises:
             InvalidTask: the task has such a function already.
         """
-        if self.definition.hook is not None:
-            raise InvalidTask(f"task {self.name}: expected one on_cancel, a second came; remove one")
-        self.definition.hook = fn
-        self.definition.traits = Traits(has_finalizer=self.definition.traits.has_finalizer, has_hook=True)
+        self.definition.set_hook(fn)
         return fn
 
     def __call__(self, ctx: Context, *args: P.args, **kwargs: P.kwargs) -> R:

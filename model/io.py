@@ -22,6 +22,19 @@ def decode_io(text: str | None) -> IoBudget:
     return NO_IO if text is None else IoBudget(*_decode(text))
 
 
+def check_io(io: object) -> IoBudget:
+    """A budget as a caller gives it.
+
+    Raises:
+        TypeError: it is none, or a number of it is no int. ValueError: a number is below 0, or more than can be stored.
+    """
+    if not isinstance(io, IoBudget):
+        raise TypeError(f"io: expected an IoBudget, got {type(io).__name__}")
+    for direction in ("disk_read", "disk_write", "net_rx", "net_tx"):
+        check_bytes(getattr(io, direction), f"io: {direction}")
+    return io
+
+
 def encode_io(io: IoBudget | None) -> str | None:
     """A row's column from a budget."""
     if io is None:

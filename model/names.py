@@ -1,4 +1,4 @@
-"""The bounds of what a user names things with: task and domain names, keys, labels."""
+"""The bounds of what a user names things with: task and domain names, groups, keys, labels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from millrace.model.errors import InvalidTask
 MAX_KEY_BYTES: Final = 512
 MAX_LABEL_LENGTH: Final = 512
 MAX_NAME_LENGTH: Final = 128
+MAX_GROUP_LENGTH: Final = 256
 QUALIFIER: Final = "::"
 """Between a domain's name and a task's, so neither may hold it."""
 
@@ -68,3 +69,40 @@ def check_task_name(name: object, what: str = "name") -> str:
     if QUALIFIER in name:
         raise InvalidTask(f"{what}: expected no {QUALIFIER!r}, got {name!r}", field=what)
     return str.__str__(name)
+
+
+def check_group(group: object) -> str:
+    """The name of a group as it is: 1 to 256 characters.
+
+    Raises:
+        InvalidTask: it is something else.
+    """
+    return check_text("group", group, 1, MAX_GROUP_LENGTH)
+
+
+def check_text(what: str, text: object, least: int, most: int) -> str:
+    """Text of a length within bounds, that the store can hold: without NUL and lone surrogates. It is not changed.
+
+    Args:
+        what: how the message calls it; up to a colon, the field.
+        text: what was given.
+        least: characters that it has at least.
+        most: characters that it has at most.
+
+    Raises:
+        InvalidTask: it is something else.
+    """
+    field = what.partition(":")[0]
+    if not isinstance(text, str):
+        raise InvalidTask(f"{what}: expected text, got {type(text).__name__}", field=field)
+    if not least <= len(text) <= most:
+        raise InvalidTask(f"{what}: expected {least} to {most} characters, got {len(text)}", field=field)
+    if "\0" in text:
+        raise InvalidTask(f"{what}: expected text without NUL, got {text!a}", field=field)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidTask(
+            f"{what}: expected text that UTF-8 can hold, got a lone surrogate in {text!a}", field=field
+        ) from None
+    return str.__str__(text)

@@ -314,6 +314,10 @@ class RetryFields(msgspec.Struct, array_like=True):
     max_failures: int | float | None
     child_concurrency: int | None
     options: str | None
+    grp: str | None
+    tags: str | None
+    version: int
+    expected_io: str | None
     retried_as: int | None
 
 

@@ -162,9 +162,18 @@ class Writer:
             self._run("update_rows", rows=_json(part))
 
     def insert_tasks(self, tasks: Sequence[NewRow]) -> None:
-        """Insert new rows."""
+        """Insert new rows, with what their tags are found by."""
         for part in _chunks(tasks):
             self._run("insert_tasks", tasks=_json(part))
+            tagged = [(task.id, task.tags) for task in part if task.tags is not None]
+            if tagged:
+                self._run("insert_tags", tags=_json(tagged))
+
+    def replace_tags(self, tags: Sequence[tuple[int, str | None]]) -> None:
+        """These active tasks, by id, are found by these tags and no others. Before their rows are written."""
+        for part in _chunks(tags):
+            self._run("delete_tags_of_tasks", ids=_json([task_id for task_id, _ in part]))
+            self._run("insert_tags", tags=_json([entry for entry in part if entry[1] is not None]))
 
     def begin_rounds(self, rounds: Sequence[tuple[Any, ...]]) -> None:
         """Put the payload and options of a rerun in place: (id, label, payload, fail_fast, max_failures, child_concurrency)."""
@@ -415,5 +424,6 @@ class Writer:
         """Delete rows of the history by their places, with all that hangs on them, and count them."""
         text = _json(rows)
         self._run("delete_flows", rows=text)
+        self._run("delete_tags", rows=text)
         self._run("prune_rows", rows=text)
         self.add_meta("pruned", len(rows))

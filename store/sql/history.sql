@@ -48,7 +48,7 @@ SELECT json_group_array(json_array(e.key, h.id, h.status)) FROM json_each(:ids) 
 -- What a task that is repeated by hand takes over from the row that ended.
 SELECT json_array(
     h.id, h.name, h.key, h.label, h.status, h.priority, h.payload, h.parent_id, h.max_retries, h.fail_fast,
-    h.max_failures, h.child_concurrency, h.options,
+    h.max_failures, h.child_concurrency, h.options, h.grp, h.tags, h.version, h.expected_io,
     (SELECT max(id) FROM (SELECT id FROM task WHERE retry_of = h.id UNION ALL SELECT id FROM history WHERE retry_of = h.id)))
 FROM history AS h WHERE h.id = :id;
 
@@ -97,6 +97,13 @@ SELECT json_group_array(json_array(parent_round, seq)) FROM (
 DELETE FROM flow WHERE id IN (
     SELECT h.id FROM json_each(:rows) AS e CROSS JOIN history AS h ON h.seq = e.value
     WHERE h.name >= 'flow::' AND h.name < 'flow:;');
+
+-- name: delete_tags
+-- What rows that are about to go are found by.
+DELETE FROM tag WHERE (k, v, task_id) IN (
+    SELECT j.key, j.value, h.id
+    FROM json_each(:rows) AS e CROSS JOIN history AS h ON h.seq = e.value CROSS JOIN json_each(h.tags) AS j
+    WHERE h.tags IS NOT NULL);
 
 -- name: prune_rows
 DELETE FROM history WHERE seq IN (SELECT value FROM json_each(:rows));

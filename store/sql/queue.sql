@@ -49,6 +49,18 @@ SELECT
     e.value ->> 35, e.value ->> 36, e.value ->> 37, e.value ->> 38, e.value ->> 39
 FROM json_each(:tasks) AS e;
 
+-- name: insert_tags
+-- What tasks are found by: an element is an id and the tags of a row.
+INSERT INTO tag (k, v, task_id)
+SELECT j.key, j.value, e.value ->> 0 FROM json_each(:tags) AS e CROSS JOIN json_each(e.value ->> 1) AS j;
+
+-- name: delete_tags_of_tasks
+-- The same, of rows of the queue as they stand.
+DELETE FROM tag WHERE (k, v, task_id) IN (
+    SELECT j.key, j.value, t.id
+    FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value CROSS JOIN json_each(t.tags) AS j
+    WHERE t.tags IS NOT NULL);
+
 -- name: begin_round
 -- A rerun takes over the payload and options of the newest submission; id, key, parent and created_at_ms stay.
 UPDATE task SET

@@ -98,6 +98,10 @@ class Core:
         """The qualified name of a task, given as itself or by its name."""
         return task if isinstance(task, str) else task.name
 
+    def names_of(self, task: Task[..., Any] | str) -> tuple[str, ...]:
+        """The names under which tasks of a type are stored: its qualified name first."""
+        return (self.name_of(task),)
+
     # Submitting
 
     def prepare(self, submission: Submission[Any], place: Place | None = None) -> NewTask:

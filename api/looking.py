@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from millrace.model.errors import InvalidTask
 from millrace.model.events import Event
+from millrace.model.filters import Filters
 from millrace.model.records import TaskId, TaskRecord
 from millrace.model.statuses import TaskStatus
+from millrace.model.tags import NO_TAGS
 from millrace.operations import Operations, at_least
-from millrace.store import records
+from millrace.store import looking
 from millrace.subscription import Subscription
 from millrace.task import Task
+
+if TYPE_CHECKING:
+    from millrace.core import Core
 
 
 class Looking(Operations):
@@ -24,7 +29,7 @@ class Looking(Operations):
 
     def find(self, task: Task[..., Any] | str, key: str) -> TaskRecord | None:
         """The active root task with that key, else the newest active child, else the newest settled one, else None."""
-        record = records.find_record(self._runtime.readers(), self._core.name_of(task), key)
+        record = looking.find_record(self._runtime.readers(), self._core.names_of(task), key)
         return None if record is None else self._runtime.with_progress(record)
 
     def tasks(
@@ -32,21 +37,44 @@ class Looking(Operations):
         *,
         status: TaskStatus | Iterable[TaskStatus] | None = None,
         task: Task[..., Any] | str | None = None,
+        domain: str | None = None,
+        group: str | None = None,
         parent: TaskId | None = None,
+        tags: Mapping[str, str] | None = None,
+        tag_prefix: str | None = None,
         key: str | None = None,
         limit: int = 100,
         before: TaskId | None = None,
     ) -> list[TaskRecord]:
-        """Active and settled tasks by every filter given, newest first; page with ``before=last.id``."""
-        found = records.read_tasks(
-            self._runtime.readers(),
-            statuses=_statuses(status),
-            name=None if task is None else self._core.name_of(task),
+        """Active and settled tasks by every filter given, newest first; page with ``before=last.id``.
+
+        Args:
+            status: one, or any of several.
+            task: itself or its qualified name; names it had before count too.
+            domain: its name.
+            group: its name.
+            parent: the id of the parent.
+            key: exactly this one.
+            tags: all of these pairs. Empty, it filters nothing.
+            tag_prefix: how the key of some tag begins, case-sensitive. Empty, it filters nothing.
+            limit: how many at most, from 1.
+            before: only tasks with a lower id.
+
+        Raises:
+            ValueError: ``limit`` is below 1, or ``status`` is none.
+        """
+        filters = make_filters(
+            self._core,
+            status=status,
+            task=task,
+            domain=domain,
+            group=group,
             parent=parent,
+            tags=tags,
+            tag_prefix=tag_prefix,
             key=key,
-            limit=at_least("limit", limit, 1),
-            before=before,
         )
+        found = looking.read_tasks(self._runtime.readers(), filters, limit=at_least("limit", limit, 1), before=before)
         return [self._runtime.with_progress(record) for record in found]
 
     def count(
@@ -54,15 +82,32 @@ class Looking(Operations):
         *,
         status: TaskStatus | Iterable[TaskStatus] | None = None,
         task: Task[..., Any] | str | None = None,
+        domain: str | None = None,
+        group: str | None = None,
         parent: TaskId | None = None,
+        tags: Mapping[str, str] | None = None,
+        tag_prefix: str | None = None,
     ) -> int:
-        """How many active and settled tasks pass every filter given."""
-        return records.count_tasks(
-            self._runtime.readers(),
-            statuses=_statuses(status),
-            name=None if task is None else self._core.name_of(task),
+        """How many active and settled tasks pass every filter given; each is as in ``tasks``."""
+        filters = make_filters(
+            self._core,
+            status=status,
+            task=task,
+            domain=domain,
+            group=group,
             parent=parent,
+            tags=tags,
+            tag_prefix=tag_prefix,
         )
+        return looking.count_tasks(self._runtime.readers(), filters)
+
+    def tag_values(self, key: str, *, domain: str | None = None) -> Mapping[str, int]:
+        """How many tasks, active and settled, have each value of a tag: most first, ties by value."""
+        return looking.read_tag_values(self._runtime.readers(), key, domain)
+
+    def tag_keys(self, prefix: str = "", *, domain: str | None = None) -> list[str]:
+        """The keys of the tags of active and settled tasks that begin so, sorted."""
+        return looking.read_tag_keys(self._runtime.readers(), prefix, domain)
 
     def children(self, parent: TaskId) -> Iterator[TaskRecord]:
         """Every child a task ever had, by id, streamed."""
@@ -95,11 +140,36 @@ class Looking(Operations):
         return subscription
 
 
-def _statuses(status: TaskStatus | Iterable[TaskStatus] | None) -> list[str] | None:
+def make_filters(
+    core: Core,
+    *,
+    status: TaskStatus | Iterable[TaskStatus] | None = None,
+    task: Task[..., Any] | str | None = None,
+    domain: str | None = None,
+    group: str | None = None,
+    parent: TaskId | None = None,
+    tags: Mapping[str, str] | None = None,
+    tag_prefix: str | None = None,
+    key: str | None = None,
+) -> Filters:
+    """What a caller asks for, as the store takes it."""
+    return Filters(
+        statuses=_statuses(status),
+        names=None if task is None else core.names_of(task),
+        domain=domain,
+        group=group,
+        parent=parent,
+        tags=tags or NO_TAGS,
+        tag_prefix=tag_prefix or "",
+        key=key,
+    )
+
+
+def _statuses(status: TaskStatus | Iterable[TaskStatus] | None) -> frozenset[str] | None:
     if status is None:
         return None
     given = [status] if isinstance(status, str) else list(status)
     try:
-        return [TaskStatus(one).value for one in given]
+        return frozenset(TaskStatus(one).value for one in given)
     except ValueError as error:
         raise InvalidTask(f"status: expected a TaskStatus, got {error}") from error

@@ -118,10 +118,11 @@ def _asked(**given: Any) -> dict[str, Any]:
 
     Integers are cut to 64 bits, which no id, limit or page reaches; text with lone surrogates is bound as bytes.
     """
-    return {name: _holdable(value) for name, value in given.items()}
+    return {name: holdable(value) for name, value in given.items()}
 
 
-def _holdable(value: Any) -> Any:
+def holdable(value: Any) -> Any:
+    """The value as SQLite can hold it; see ``_asked``."""
     if isinstance(value, int):
         return max(-(1 << 63), min(value, (1 << 63) - 1))
     if isinstance(value, str):
@@ -144,19 +145,6 @@ def read_status(readers: Readers, task_id: int) -> TaskStatus:
         if status is None:
             raise not_found(connection, task_id)
         return TaskStatus(status)
-
-
-def find_record(readers: Readers, name: str, key: str) -> TaskRecord | None:
-    """The active root task of a name and key, else the newest active child, else the newest settled one."""
-    with readers.borrow() as connection:
-        names = _asked(name=name, key=key)
-        task_id = connection.execute(SQL["find_active"], names).get
-        if task_id is None:
-            task_id = connection.execute(SQL["find_settled"], names).get
-        if task_id is None:
-            return None
-        row = connection.execute(SQL["select_record"], {"id": task_id}).fetchone()
-        return None if row is None else make_record(row)
 
 
 def read_children(readers: Readers, parent: int) -> Iterator[TaskRecord]:
@@ -242,46 +230,3 @@ def find_flow(readers: Readers, key: str) -> int:
         if found is None:
             raise TaskNotFound(key)
         return found
-
-
-def read_tasks(
-    readers: Readers,
-    *,
-    statuses: list[str] | None,
-    name: str | None,
-    parent: int | None,
-    key: str | None,
-    limit: int,
-    before: int | None,
-) -> list[TaskRecord]:
-    """Active and settled tasks by every filter given, newest first."""
-    bindings = _asked(
-        statuses=None if statuses is None else _encode(statuses).decode(),
-        name=name,
-        parent=parent,
-        key=key,
-        limit=limit,
-        before=before if before is not None else (1 << 63) - 1,
-    )
-    with readers.borrow() as connection:
-        statement = "select_tasks" if parent is None else "select_tasks_of_parent"
-        return [make_record(row) for row in connection.execute(SQL[statement], bindings)]
-
-
-def count_tasks(readers: Readers, *, statuses: list[str] | None, name: str | None, parent: int | None) -> int:
-    """How many active and settled tasks pass every filter given."""
-    bindings = _asked(
-        statuses=None if statuses is None else _encode(statuses).decode(),
-        name=name,
-        parent=parent,
-    )
-    with readers.borrow() as connection:
-        statement = "count_tasks" if parent is None else "count_tasks_of_parent"
-        count: int = connection.execute(SQL[statement], bindings).get
-        return count
-
-
-def count_active(readers: Readers) -> dict[TaskStatus, int]:
-    """Active tasks by status."""
-    with readers.borrow() as connection:
-        return {TaskStatus(status): count for status, count in connection.execute(SQL["count_active"])}

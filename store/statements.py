@@ -6,6 +6,8 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
 
+from millrace.store.pieces import compose
+
 _COLUMNS: Final = (
     "id, name, key, label, status, priority, payload, memo, parent_id, fail_fast, retries, max_retries, error, traceback, "
     "created_at_ms, run_at_ms, started_at_ms, finished_at_ms, cancel_requested_at_ms, duration_s, progress, retry_of, grp, "
@@ -39,8 +41,13 @@ _HEADER = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 def parse(text: str) -> dict[str, str]:
     """The statements of one file: each begins with ``-- name: verb_object``."""
-    parts = _HEADER.split(_MACRO.sub(_write_out, text))[1:]
+    parts = _HEADER.split(expand(text))[1:]
     return {name: body.strip().removesuffix(";") for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def expand(text: str) -> str:
+    """The same with its macros written out."""
+    return _MACRO.sub(_write_out, text)
 
 
 def _write_out(macro: re.Match[str]) -> str:
@@ -61,7 +68,8 @@ def load() -> Mapping[str, str]:
     found: dict[str, str] = {}
     for entry in sorted(files("millrace.store").joinpath("sql").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".sql"):
-            for name, body in parse(entry.read_text(encoding="utf-8")).items():
+            text = entry.read_text(encoding="utf-8")
+            for name, body in (parse(text) | compose(text, expand)).items():
                 if name in found:
                     raise ValueError(f"two statements are named {name}")
                 found[name] = body

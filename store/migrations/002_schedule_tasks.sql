@@ -143,6 +143,7 @@ CREATE INDEX task_expiring ON task (expires_at_ms) WHERE expires_at_ms IS NOT NU
 CREATE INDEX task_blocked ON task (id) WHERE status = 'blocked';
 CREATE INDEX task_paused ON task (id) WHERE status = 'paused';
 CREATE INDEX task_waiting ON task (id) WHERE status = 'waiting';
+CREATE INDEX task_cancelling ON task (id) WHERE status = 'cancelling';
 CREATE INDEX task_group ON task (grp) WHERE grp IS NOT NULL;
 CREATE INDEX task_series ON task (series_id) WHERE series_id IS NOT NULL;
 
@@ -162,8 +163,14 @@ ALTER TABLE history ADD COLUMN bytes_done INTEGER;
 ALTER TABLE history ADD COLUMN bytes_total INTEGER;
 ALTER TABLE history ADD COLUMN log TEXT;
 
-CREATE INDEX history_name ON history (name, seq);
-CREATE INDEX history_group ON history (grp, id) WHERE grp IS NOT NULL;
+-- Counts and lists take what they need from these alone: id and status come along, so that no row is read.
+CREATE INDEX history_name ON history (name, seq, status, id);
+CREATE INDEX history_group ON history (grp, id, status) WHERE grp IS NOT NULL;
+CREATE INDEX history_unsuccessful ON history (status, id) WHERE status <> 'completed';
+DROP INDEX history_key;
+CREATE INDEX history_key ON history (key, name, id);
+DROP INDEX history_child;
+CREATE INDEX history_child ON history (parent_id, parent_round, seq, status, id) WHERE parent_id IS NOT NULL;
 CREATE INDEX history_series ON history (series_id) WHERE series_id IS NOT NULL;
 
 -- Children that count no more: they failed, and a retry of their spawner has spawned them anew.

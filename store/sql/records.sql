@@ -26,17 +26,6 @@ SELECT @status() FROM task WHERE id = :id UNION ALL SELECT status FROM history W
 -- name: select_max_id
 SELECT seq FROM sqlite_sequence WHERE name = 'task';
 
--- name: find_active
--- The active task of a name and key: a root one first, else the newest child.
-SELECT id FROM (
-    SELECT id, parent_id FROM task INDEXED BY task_key WHERE name = :name AND key = :key AND holds_key = 1
-    UNION ALL
-    SELECT id, parent_id FROM task INDEXED BY task_unheld_key WHERE name = :name AND key = :key AND holds_key <> 1)
-ORDER BY parent_id IS NOT NULL, id DESC LIMIT 1;
-
--- name: find_settled
-SELECT id FROM history INDEXED BY history_key WHERE key = :key AND name = :name ORDER BY id DESC LIMIT 1;
-
 -- name: select_child_results
 -- Settled children of a round in the order of their commits, from a place on.
 SELECT seq, id, name, key, label, status, memo, error FROM history INDEXED BY history_child
@@ -88,56 +77,5 @@ WHERE status = 'dead_letter'
     AND NOT EXISTS (SELECT 1 FROM history WHERE retry_of = h.id)
 ORDER BY seq DESC LIMIT :limit;
 
--- name: count_active
-SELECT @status(), count(*) FROM task GROUP BY 1;
-
 -- name: begin_read
 BEGIN;
-
--- name: select_tasks
--- Active and settled tasks, newest first; each side stops at the limit before the two are merged.
-SELECT * FROM (
-    SELECT * FROM (SELECT @active() FROM task
-    WHERE id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
-        AND (:statuses IS NULL OR @status() IN (SELECT value FROM json_each(:statuses)))
-    ORDER BY id DESC LIMIT :limit)
-    UNION ALL
-    SELECT * FROM (SELECT @settled() FROM history
-    WHERE id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
-        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
-    ORDER BY id DESC LIMIT :limit)
-)
-ORDER BY id DESC LIMIT :limit;
-
--- name: select_tasks_of_parent
--- Active and settled tasks, newest first; each side stops at the limit before the two are merged.
-SELECT * FROM (
-    SELECT * FROM (SELECT @active() FROM task
-    WHERE parent_id = :parent AND id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
-        AND (:statuses IS NULL OR @status() IN (SELECT value FROM json_each(:statuses)))
-    ORDER BY id DESC LIMIT :limit)
-    UNION ALL
-    SELECT * FROM (SELECT @settled() FROM history
-    WHERE parent_id = :parent AND id < :before AND (:name IS NULL OR name = :name) AND (:key IS NULL OR key = :key)
-        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
-    ORDER BY id DESC LIMIT :limit)
-)
-ORDER BY id DESC LIMIT :limit;
-
--- name: count_tasks
-SELECT
-    (SELECT count(*) FROM task
-        WHERE (:name IS NULL OR name = :name)
-            AND (:statuses IS NULL OR @status() IN (SELECT value FROM json_each(:statuses))))
-    + (SELECT count(*) FROM history
-        WHERE (:name IS NULL OR name = :name)
-            AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))));
-
--- name: count_tasks_of_parent
-SELECT
-    (SELECT count(*) FROM task
-        WHERE parent_id = :parent AND (:name IS NULL OR name = :name)
-            AND (:statuses IS NULL OR @status() IN (SELECT value FROM json_each(:statuses))))
-    + (SELECT count(*) FROM history
-        WHERE parent_id = :parent AND (:name IS NULL OR name = :name)
-            AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))));

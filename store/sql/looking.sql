@@ -1,0 +1,44 @@
+-- name: find_root
+-- The newest active root task with a key. One of them holds it; others wind down, or never held it.
+SELECT id FROM (
+    SELECT t.id FROM json_each(:names) AS n CROSS JOIN task AS t INDEXED BY task_key
+        ON t.name = n.value AND ifnull(t.parent_id, 0) = 0 AND t.parent_round = 0 AND t.key = :key AND t.holds_key = 1
+    UNION ALL
+    SELECT t.id FROM json_each(:names) AS n CROSS JOIN task AS t INDEXED BY task_unheld_key
+        ON t.name = n.value AND t.key = :key AND t.holds_key <> 1
+    WHERE t.parent_id IS NULL)
+ORDER BY id DESC LIMIT 1;
+
+-- name: count_queue
+-- Of the pages of the smallest index, not of its entries.
+SELECT count(*) FROM task;
+
+-- name: count_history
+SELECT count(*) FROM history;
+
+-- name: select_tag_values
+-- How many tasks, active and settled, have each value of a tag.
+SELECT v, count(*) AS n FROM tag WHERE k = :k GROUP BY v ORDER BY n DESC, v;
+
+-- name: select_tag_values_of_domain
+SELECT g.v, count(*) AS n FROM tag AS g LEFT JOIN task AS t ON t.id = g.task_id LEFT JOIN history AS h ON h.id = g.task_id
+WHERE g.k = :k AND ifnull(t.name, h.name) >= :low AND ifnull(t.name, h.name) < :high
+GROUP BY g.v ORDER BY n DESC, g.v;
+
+-- name: select_tag_keys
+-- By skipping through the index, from key to key.
+WITH RECURSIVE keys (k) AS (
+    SELECT min(k) FROM tag WHERE k >= :tag_prefix AND k < ifnull(:tag_prefix_end, x'')
+    UNION ALL
+    SELECT (SELECT min(k) FROM tag WHERE k > keys.k AND k < ifnull(:tag_prefix_end, x'')) FROM keys WHERE k IS NOT NULL)
+SELECT k FROM keys WHERE k IS NOT NULL;
+
+-- name: select_tag_keys_of_domain
+-- The same; of each key tasks are looked at until one is of the domain.
+WITH RECURSIVE keys (k) AS (
+    SELECT min(k) FROM tag WHERE k >= :tag_prefix AND k < ifnull(:tag_prefix_end, x'')
+    UNION ALL
+    SELECT (SELECT min(k) FROM tag WHERE k > keys.k AND k < ifnull(:tag_prefix_end, x'')) FROM keys WHERE k IS NOT NULL)
+SELECT k FROM keys WHERE k IS NOT NULL AND EXISTS (
+    SELECT 1 FROM tag AS g LEFT JOIN task AS t ON t.id = g.task_id LEFT JOIN history AS h ON h.id = g.task_id
+    WHERE g.k = keys.k AND ifnull(t.name, h.name) >= :low AND ifnull(t.name, h.name) < :high);

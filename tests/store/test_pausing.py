@@ -6,9 +6,12 @@ from typing import Any
 import apsw
 import pytest
 
+from millrace.model.filters import Filters
 from millrace.model.pauses import Pause, Scope
 from millrace.model.rows import NewRow
+from millrace.model.statuses import TaskStatus
 from millrace.store.connection import Location, set_writer
+from millrace.store.looking import count_active, select_ids
 from millrace.store.opening import open_store
 from millrace.store.statements import SQL
 from millrace.store.writer import Writer
@@ -75,9 +78,10 @@ def test_a_record_shows_the_same_status_as_a_count(writer: Writer) -> None:
     put(writer, 2)
     pause(writer, "group", "a")
     assert writer.load_record(1)[4] == "paused"  # type: ignore[index]
-    assert dict(writer.connection.execute(SQL["count_active"])) == {"paused": 1, "pending": 1}
-    asked = {"statuses": '["paused"]', "name": None}
-    assert writer.connection.execute(SQL["count_tasks"], asked).get == 1
+    counts = count_active(writer.connection, Filters())
+    assert (counts[TaskStatus.PAUSED], counts[TaskStatus.PENDING], sum(counts.values())) == (1, 1, 2)
+    paused = Filters(statuses=frozenset({"paused"}))
+    assert select_ids(writer.connection, paused, limit=10) == [1]
 
 
 def test_a_pause_is_counted_by_what_it_newly_holds(writer: Writer) -> None:

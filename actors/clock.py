@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, assert_never
 
 from millrace.actors.actor import Actor, Loop, Watcher
 from millrace.actors.mailbox import Mailbox, Tells
-from millrace.actors.requests import PromoteDue, Request
+from millrace.actors.requests import EndPauses, PromoteDue, Request
 from millrace.actors.times import Times
 
 
@@ -61,6 +61,7 @@ class Clock(Actor):
     def on_start(self) -> None:
         """What is due is in the store: ask."""
         self._persistence.tell(PromoteDue())
+        self._persistence.tell(EndPauses())
 
     def receive(self, messages: Sequence[Message]) -> None:
         """Note the timers; ring those that are due meanwhile."""

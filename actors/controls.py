@@ -2,15 +2,15 @@
 
 from typing import assert_never
 
-from millrace.actors import cancelling, flows, repeating
+from millrace.actors import cancelling, flows, pausing, repeating
 from millrace.actors.enqueueing import Stored, not_found
 from millrace.actors.ledger import Ledger
-from millrace.actors.requests import Cancel, CancelFlow, EndFlow, OpenFlow, Repeat, UpdateFlow
+from millrace.actors.requests import Cancel, CancelFlow, EndFlow, OpenFlow, Pause, Repeat, Resume, UpdateFlow
 from millrace.model.records import CancelResult
 
 __all__ = ["carry_out", "not_found"]
 
-Controlled = Cancel | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow
+Controlled = Cancel | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow | Pause | Resume
 
 
 def carry_out(  # noqa: PLR0911 - one a request
@@ -34,5 +34,9 @@ def carry_out(  # noqa: PLR0911 - one a request
             return None
         case CancelFlow(flow_id, state):
             return flows.cancel(ledger, flow_id, state)
+        case Pause(scope, name, until_ms):
+            return pausing.pause(ledger, scope, name, until_ms)
+        case Resume(scope, name):
+            return pausing.resume(ledger, scope, name)
         case _:
             assert_never(request)

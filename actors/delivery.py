@@ -4,16 +4,17 @@ What it knows (who waits for which task) outlives the actor: it belongs to the r
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from millrace.actors.clock import NextDue
+from millrace.actors.clock import Arm, NextDue
 from millrace.actors.dispatcher import ClaimsLost, HooksDue, HooksLost, Interrupted, PageLoaded, RunsEnded, TasksReady
 from millrace.actors.effects import CountKey, Effects
 from millrace.actors.hub import Hub
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Reply, Tells
+from millrace.actors.policy.limits import Limits
 from millrace.actors.progress import Board
 from millrace.actors.requests import FindOffers
 from millrace.actors.supervisor import ChildrenLeft, ChildrenReady, OfferAgain, OffersFound, TellChildren
@@ -30,15 +31,26 @@ class Delivery:
 
     Args:
         dispatcher, clock: their mailboxes.
+        on_limits: told of limits and pauses that a commit has changed, before anybody is answered.
         hub: the subscribers.
         board: the progress of what is under way.
         tally: what is counted.
     """
 
-    def __init__(self, *, dispatcher: Tells[Any], clock: Tells[Any], hub: Hub, board: Board, tally: Tally) -> None:
+    def __init__(
+        self,
+        *,
+        dispatcher: Tells[Any],
+        clock: Tells[Any],
+        hub: Hub,
+        board: Board,
+        tally: Tally,
+        on_limits: Callable[[Limits], None],
+    ) -> None:
         self._dispatcher = dispatcher
         self._clock = clock
         self._hub = hub
+        self._on_limits = on_limits
         self.board = board
         self.tally = tally
         self._supervisors: Supervisors | None = None
@@ -60,6 +72,10 @@ class Delivery:
         """Whether anybody subscribes to events."""
         return self._hub.is_heard
 
+    def limits_known(self, limits: Limits) -> None:
+        """What the store says is set and paused."""
+        self._on_limits(limits)
+
     # After a commit
 
     def deliver(self, effects: Effects) -> None:
@@ -67,6 +83,8 @@ class Delivery:
         self.board.committed(effects)
         if effects.counts or effects.observed:
             self.tally.add(effects.counts, effects.observed)  # first: whoever is answered finds it counted
+        if effects.limits is not None:
+            self._on_limits(effects.limits)
         for answer in effects.answers:
             answer()
         if effects.events:
@@ -133,6 +151,10 @@ class Delivery:
     def next_due(self, effects: Effects, message: NextDue) -> None:
         """The time at which the next delayed task is due."""
         effects.messages.append(lambda: self._clock.tell(message))
+
+    def timer(self, delay_s: float, to: Tells[Any], message: object) -> None:
+        """The clock is to send this in a while."""
+        self._clock.tell(Arm(delay_s, to, message))
 
     def offers(
         self,

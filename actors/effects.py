@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from millrace.actors.policy.limits import Limits
 from millrace.model.errors import InterruptReason
 from millrace.model.events import Event
 from millrace.model.rows import Claim, ParentCount, Ready
@@ -52,6 +53,10 @@ class Effects:
     """What events of progress said last."""
     next_due_ms: int | None = None
     """A delayed task was stored: the earliest time that one of them is due."""
+    limits: Limits | None = None
+    """All limits and pauses, where the transaction has changed them."""
+    pause_end_ms: int | None = None
+    """The first end (by the wall clock) of the pauses that end by themselves, as far as this transaction knows of them."""
     events: list[Event] = field(default_factory=list[Event])
     answers: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     """Callers to be answered."""
@@ -61,6 +66,10 @@ class Effects:
     """How often what happened."""
     observed: list[tuple[str, str, float]] = field(default_factory=list[tuple[str, str, float]])
     """(histogram, value of its label or "", value)."""
+
+    def note_pause_end(self, end_ms: int) -> None:
+        """A pause ends by itself at this time."""
+        self.pause_end_ms = end_ms if self.pause_end_ms is None else min(self.pause_end_ms, end_ms)
 
     def count(self, counter: str, name: str = "", value: str = "", by: float = 1) -> None:
         """One more of something, or so many more."""

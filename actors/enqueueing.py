@@ -31,6 +31,7 @@ class Stored(msgspec.Struct, frozen=True):
     kind: SubmitKind
     id: int
     replaced: int | None = None
+    group_paused: bool = False
 
 
 class RunOver(MillraceError):
@@ -130,7 +131,17 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
             result = Stored(SubmitKind.DUPLICATE, decided.id)
         ledger.effects.count("submissions", tasks[place].name, result.kind.value)
         final.append(result)
-    return final
+    return _note_pauses(ledger, final)
+
+
+def _note_pauses(ledger: Ledger, stored: list[Stored]) -> list[Stored]:
+    """Say of which tasks the group is paused: asked for only where one is."""
+    paused = ledger.limits.paused_groups
+    if not paused:
+        return stored
+    ledger.flush()
+    groups = ledger.writer.pauses.select_groups([one.id for one in stored])
+    return [msgspec.structs.replace(one, group_paused=groups.get(one.id) in paused) for one in stored]
 
 
 def tell_batch(ledger: Ledger, stored: Sequence[Stored]) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from millrace.actors.effects import Effects, Report
+from millrace.actors.policy.limits import Limits
 from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
@@ -18,6 +19,8 @@ from millrace.model.rows import NewRow, ParentCount, Ready, Row, since_ms
 from millrace.model.tags import decode_tags
 from millrace.store.writer import Writer
 
+UNLIMITED: Final = Limits(slots=1)
+"""Nothing is paused, and nothing but the slots bounds anything."""
 MAX_ROWS: Final = 1000
 """Rows that one transaction cancels at most; the rest follows in further ones."""
 
@@ -32,6 +35,7 @@ class Ledger:
         steady_ms: the same by the clock that nobody sets, for delays: equal unless the wall clock was set meanwhile.
         is_heard: whether anybody subscribes to events; without, none are made.
         unsaid: what subscribers have still to hear of a task's progress.
+        limits: limits and pauses in force.
     """
 
     def __init__(
@@ -43,12 +47,14 @@ class Ledger:
         *,
         is_heard: bool,
         unsaid: Callable[[Row], Report | None] | None = None,
+        limits: Limits = UNLIMITED,
     ) -> None:
         self.writer = writer
         self.catalog = catalog
         self.now_ms = now_ms
         self.steady_ms = steady_ms
         self.is_heard = is_heard
+        self.limits = limits
         self._unsaid = unsaid
         self._were_cascades_open: bool | None = None
         self.effects = Effects()
@@ -94,6 +100,14 @@ class Ledger:
         self.effects.moved_parents[row.id] = ParentCount(
             row.id, row.parent_id, row.child_total - row.child_active, row.child_total
         )
+
+    def forget(self) -> None:
+        """Statements have changed rows by themselves: those that are asked for from now on are read anew. After a flush."""
+        self._rows.clear()
+
+    def set_limits(self, limits: Limits) -> None:
+        """Limits and pauses are these, from now on in this transaction and for all after its commit."""
+        self.limits = self.effects.limits = limits
 
     def new_id(self) -> int:
         """The next id. Ids ascend in commit order: they are taken inside the transaction."""

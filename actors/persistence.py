@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, assert_never
 
-from millrace.actors import cancelling, controls, recovering, settling
+from millrace.actors import cancelling, controls, pausing, recovering, settling, tuning
 from millrace.actors.actor import Actor, Loop, Watcher, crash_of
 from millrace.actors.clock import NextDue
 from millrace.actors.delivery import Delivery
@@ -27,6 +27,7 @@ from millrace.actors.enqueueing import Stored, enqueue, tell_batch
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.policy.admission import PIPELINE_S
+from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.patience import Patience
 from millrace.actors.progress import write_sample
 from millrace.actors.pruning import Pruner
@@ -39,12 +40,14 @@ from millrace.actors.requests import (
     ClaimTasks,
     EndFlow,
     EndOfTurn,
+    EndPauses,
     FindHooks,
     FindOffers,
     Flush,
     GiveUpRetry,
     OfferAgain,
     OpenFlow,
+    Pause,
     PromoteDue,
     Prune,
     PutBack,
@@ -53,8 +56,11 @@ from millrace.actors.requests import (
     Refill,
     Repeat,
     Request,
+    Resume,
+    ResumePreempted,
     SampleProgress,
     Submit,
+    Tune,
     Unwatch,
     UpdateFlow,
     Watch,
@@ -87,7 +93,7 @@ DUE_STEP: Final = 1000
 PARENTS_STEP: Final = 100
 """Supervisors woken at once: each is a thread, until it has offered."""
 
-_ANSWERED = (Cancel, Repeat, OpenFlow, UpdateFlow, EndFlow, CancelFlow)
+_ANSWERED = (Cancel, Repeat, OpenFlow, UpdateFlow, EndFlow, CancelFlow, Pause, Resume, Tune)
 _KEPT = (
     RunOutcome,
     ClaimTasks,
@@ -96,6 +102,8 @@ _KEPT = (
     GiveUpRetry,
     Cascade,
     PromoteDue,
+    EndPauses,
+    ResumePreempted,
     FindOffers,
     FindHooks,
     Refill,
@@ -120,6 +128,7 @@ class Persistence(Actor):
         catalog: the tasks of this program.
         times: the clocks.
         delivery: takes the effects of a commit to whom they concern.
+        code_limits: the program's own limits, without what was set and paused at run time.
         syncs_answers: whether a commit that answers somebody is synced before the answer (durability "power").
         pruner: keeps the history within its bounds.
         on_fatal: told of an error after which the store must not be written any more.
@@ -135,6 +144,7 @@ class Persistence(Actor):
         catalog: Catalog,
         times: Times,
         delivery: Delivery,
+        code_limits: Callable[[], Limits],
         syncs_answers: bool,
         pruner: Pruner,
         on_fatal: Callable[[StoreError], None],
@@ -144,6 +154,10 @@ class Persistence(Actor):
         self._catalog = catalog
         self._times = times
         self._delivery = delivery
+        self._code_limits = code_limits
+        self._limits = code_limits()
+        self._are_limits_known = False
+        self._pause_timer = pausing.Timer()
         self._syncs_answers = syncs_answers
         self._pruner = pruner
         self._on_fatal = on_fatal
@@ -161,8 +175,11 @@ class Persistence(Actor):
         self._patience: Patience[Request] = Patience(self._may_wait, _has_caller)
 
     def on_start(self) -> None:
-        """Open the store."""
+        """Open the store, and see what is paused."""
         self._store = self._open_session()
+        with self._store.translated():
+            self._know_limits(self._store)
+        self._delivery.limits_known(self._limits)
 
     def on_stop(self) -> None:
         """Close it, with all that is committed copied into the file. What is not done yet is left to a successor."""
@@ -296,6 +313,7 @@ class Persistence(Actor):
         store = self._opened()
         try:
             with store.transaction(is_synced=is_synced):
+                is_told = self._know_limits(store)
                 ledger = Ledger(
                     store.writer,
                     self._catalog,
@@ -303,7 +321,10 @@ class Persistence(Actor):
                     self._times.steady_ms(),
                     is_heard=self._delivery.is_heard,
                     unsaid=self._delivery.board.unsaid,
+                    limits=self._limits,
                 )
+                if not is_told:
+                    ledger.set_limits(self._limits)
                 decide(ledger)
                 ledger.flush()
                 self._load_continued(ledger)
@@ -321,7 +342,18 @@ class Persistence(Actor):
             raise
         self._note_commit(has_written=store.has_written, is_synced=is_synced)
         self._count_pruned()
+        self._limits = ledger.limits
         return ledger.effects
+
+    def _know_limits(self, store: Session) -> bool:
+        """Read what the store says is set and paused, where that is not sure: at first, and after a commit that may be none.
+
+        Whether it was known.
+        """
+        was_known, self._are_limits_known = self._are_limits_known, True
+        if not was_known:
+            self._limits = tuning.load(store.writer, self._code_limits())
+        return was_known
 
     def _tell(self) -> None:
         """Sync where an answer needs it, tell everybody, and then copy the log into the file where it has grown long.
@@ -335,6 +367,7 @@ class Persistence(Actor):
             untold, self._untold = self._untold, []
             for effects in untold:
                 self._delivery.deliver(effects)
+                self._set_pause_timer(effects)
             store = self._opened()
             with store.translated():
                 store.after_commit()
@@ -475,7 +508,7 @@ class Persistence(Actor):
             ledger.effects.observed.append(("batch_size", "", len(stored)))
         _answer(ledger.effects, request.reply, stored)
 
-    def _control(self, ledger: Ledger, request: Request) -> None:  # noqa: C901, PLR0912 - one arm a request
+    def _control(self, ledger: Ledger, request: Request) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm a request
         match request:
             case Watch(task_id, reply):
                 self._watch(ledger, task_id, reply)
@@ -502,6 +535,13 @@ class Persistence(Actor):
                 ledger.effects.cascades.extend(cancelling.cascade(ledger, list(parents)))
             case PromoteDue():
                 self._promote(ledger)
+            case EndPauses(timer):
+                self._end_pauses(ledger, timer)
+            case ResumePreempted():
+                pausing.resume_preempted(ledger)
+            case Tune(kind, name, value, reply):
+                tuning.tune(ledger, self._code_limits(), kind, name, value)
+                _answer(ledger.effects, reply, None)
             case Prune(retention, reply):
                 ledger.effects.answers.append(lambda: self._pruner.ask(retention, reply))
             case SampleProgress():
@@ -512,7 +552,7 @@ class Persistence(Actor):
                 settling.withdraw(ledger, set(runs).intersection(self._delivery.unknown_runs(ledger)))
             case OfferAgain(after):
                 self._offer_again(ledger, after)
-            case Cancel() | Repeat() | OpenFlow() | UpdateFlow() | EndFlow() | CancelFlow():
+            case Cancel() | Repeat() | OpenFlow() | UpdateFlow() | EndFlow() | CancelFlow() | Pause() | Resume():
                 try:
                     answer: Any = controls.carry_out(ledger, request)
                 except MillraceError as error:
@@ -524,8 +564,25 @@ class Persistence(Actor):
             case _:
                 assert_never(request)
 
+    def _end_pauses(self, ledger: Ledger, timer: int | None) -> None:
+        if self._pause_timer.is_of(timer):
+            self._pause_timer.is_over()
+            next_end_ms = pausing.end_due(ledger)
+            if next_end_ms is not None:
+                ledger.effects.note_pause_end(next_end_ms)
+
+    def _set_pause_timer(self, effects: Effects) -> None:
+        """After the commit of a pause that ends by itself."""
+        if effects.pause_end_ms is None:
+            return
+        timer = self._pause_timer.set(effects.pause_end_ms, self._times.wall_ms())
+        if timer is not None:
+            self._delivery.timer(timer.delay_s, self.mailbox, EndPauses(timer.number))
+
     def _claim(self, ledger: Ledger, ids: Sequence[int]) -> None:
-        claims = ledger.writer.claim(ids, ledger.now_ms)
+        """Start those that are ready still, and that nothing has paused since the dispatcher chose them."""
+        may_start = ids if not ledger.limits.has_pauses else pausing.startable(ledger, ids)
+        claims = ledger.writer.claim(may_start, ledger.now_ms)
         ledger.effects.claims += claims
         if len(claims) < len(ids):
             self._delivery.claims_lost(ledger.effects, set(ids) - {claim.id for claim in claims})
@@ -555,6 +612,7 @@ class Persistence(Actor):
         ledger.effects.interrupts += self._delivery.unasked_runs(ledger)
         self._delivery.settle_watched(ledger)
         self._begin_progress(ledger)
+        pausing.resume_preempted(ledger)  # the dispatcher that would have done it is no more
         self._delivery.ask_again(ledger.effects)
         self._offer_again(ledger, 0)
 
@@ -598,6 +656,8 @@ class Persistence(Actor):
         ledger.writer.add_meta("epoch", 1)
         recovering.recover_runs(ledger, max_crashes=max_crashes)
         recovering.resume_cascades(ledger)
+        tuning.forget_obsolete(ledger, self._code_limits())
+        pausing.take_up(ledger)
         self._begin_progress(ledger)
         ledger.effects.answers.append(lambda: self._go_on_recovering(reply))
 
@@ -626,6 +686,7 @@ class Persistence(Actor):
         """Callers hear of it; what nobody can repeat is kept. After a corrupt or moved store nothing is written any more."""
         log.log(logging.DEBUG if self._is_degraded else logging.ERROR, "the store could not be written: %s", error)
         self._is_degraded = True
+        self._are_limits_known = self._are_limits_known and not isinstance(error, CommitUnknown)
         self._delivery.count("store_errors", value=code_name(error.code))
         if isinstance(error, (StoreCorrupt, StoreMoved)):
             self._fatal = error

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from millrace.actors.enqueueing import Stored, closed_status, enqueue, not_found
 from millrace.actors.ledger import Ledger
 from millrace.model.errors import InvalidTask
@@ -53,7 +55,8 @@ def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
         expected_io=old.expected_io,
     )
     stored = enqueue(ledger, [new])[0]
-    return Stored(SubmitKind.DUPLICATE, stored.id) if stored.kind is SubmitKind.REJECTED else stored
+    is_refused = stored.kind is SubmitKind.REJECTED
+    return msgspec.structs.replace(stored, kind=SubmitKind.DUPLICATE) if is_refused else stored
 
 
 def _refusal(task_id: int, status: str, allowed: frozenset[str] | set[str]) -> str:

@@ -6,7 +6,9 @@ from typing import Literal, TypeAlias
 from millrace.actors.enqueueing import Stored
 from millrace.actors.flows import NewFlow
 from millrace.actors.mailbox import Reply
+from millrace.actors.policy.tuning import Kind, Value
 from millrace.model.outcomes import RunOutcome
+from millrace.model.pauses import Scope
 from millrace.model.records import CancelResult
 from millrace.model.retention import Retention
 from millrace.model.rows import NewTask
@@ -75,6 +77,35 @@ class CancelFlow:
     flow_id: int
     state: str | None
     reply: Reply[CancelResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Pause the scheduler, a domain or a group; the answer is how many tasks that newly holds."""
+
+    scope: Scope
+    name: str
+    until_ms: int | None
+    reply: Reply[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """End a pause; the answer is how many tasks nothing pauses any more."""
+
+    scope: Scope
+    name: str
+    reply: Reply[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Tune:
+    """Set a limit, weight, minimum or rate at run time."""
+
+    kind: Kind
+    name: str
+    value: Value
+    reply: Reply[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +225,19 @@ class PromoteDue:
 
 
 @dataclass(frozen=True, slots=True)
+class EndPauses:
+    """End the pauses whose time has come, and set a timer for the next."""
+
+    timer: int | None = None
+    """Which timer this is of; None: of none, and whatever timer was set is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePreempted:
+    """Nothing more urgent is in the way of the tasks that were preempted: they are pending again."""
+
+
+@dataclass(frozen=True, slots=True)
 class SampleProgress:
     """A tick: write and tell the progress that has changed."""
 
@@ -232,7 +276,20 @@ class OfferAgain:
     after: int = 0
 
 
-Control: TypeAlias = Cancel | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow | Watch | Unwatch | AskAncestors
+Control: TypeAlias = (
+    Cancel
+    | Repeat
+    | OpenFlow
+    | UpdateFlow
+    | EndFlow
+    | CancelFlow
+    | Pause
+    | Resume
+    | Tune
+    | Watch
+    | Unwatch
+    | AskAncestors
+)
 Work: TypeAlias = (
     Recover
     | Flush
@@ -246,6 +303,8 @@ Work: TypeAlias = (
     | FindOffers
     | Cascade
     | PromoteDue
+    | EndPauses
+    | ResumePreempted
     | SampleProgress
     | Prune
     | Reconcile

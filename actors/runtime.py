@@ -19,9 +19,21 @@ from millrace.actors.guardian import Guardian, StartAll, StopAll
 from millrace.actors.hub import Hub
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.persistence import Persistence
+from millrace.actors.policy.limits import Limits
+from millrace.actors.policy.tuning import Kind, Value
 from millrace.actors.progress import Board
 from millrace.actors.pruning import Pruner
-from millrace.actors.requests import EndOfTurn, Flush, PutBack, Reconcile, Recover, Request, SampleProgress, Submit
+from millrace.actors.requests import (
+    EndOfTurn,
+    Flush,
+    PutBack,
+    Reconcile,
+    Recover,
+    Request,
+    SampleProgress,
+    Submit,
+    Tune,
+)
 from millrace.actors.supervisor import ChildrenLeft, ChildReturned, Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.tally import Tally
@@ -62,7 +74,8 @@ REFILL_AFTER_S: Final = 0.2
 class Settings:
     """What a runtime is made with; api.pyi tells what each means."""
 
-    max_concurrency: int
+    limits: Limits
+    """The program's own; what is set at run time, and what is paused, is in the store."""
     cancel_timeout_s: float
     is_power_safe: bool
     restarts: Restarts
@@ -104,7 +117,8 @@ class Runtime:
         self.loop: Loop = loop or ThreadLoop()
         self.hub = Hub()
         self.guard = ForkGuard()
-        self._slots = settings.max_concurrency
+        self.limits = settings.limits
+        """In force. Replaced whole, by the persistence actor."""
         self._lock = threading.RLock()
         self._state = Phases.NEW
         self._failure: SchedulerFailed | StoreError | None = None
@@ -131,7 +145,12 @@ class Runtime:
         )
         self.tally = Tally()
         self.delivery = Delivery(
-            dispatcher=self.dispatcher, clock=self.clock, hub=self.hub, board=self.progress, tally=self.tally
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            hub=self.hub,
+            board=self.progress,
+            tally=self.tally,
+            on_limits=self._on_limits,
         )
         self.executors.when_starved(self._refill_later)
         self._guardian: Guardian | None = None
@@ -217,7 +236,7 @@ class Runtime:
     def _recover(self) -> None:
         if self.supervisors is None:
             raise AssertionError("begin comes first")
-        self.executors.start(self._slots)
+        self.executors.start(self.limits.slots)
         self.delivery.connect(self.supervisors, self.executors)
         reply: Reply[None] = Reply()
         self.persistence.tell(Recover(self._settings.max_crashes, reply))
@@ -253,6 +272,7 @@ class Runtime:
             catalog=self._catalog,
             times=self.times,
             delivery=self.delivery,
+            code_limits=self._code_limits,
             syncs_answers=self._settings.is_power_safe,
             pruner=Pruner(self._settings.retention, self.times, is_owner=self._owns_store),
             on_fatal=self._fail_store,
@@ -278,7 +298,7 @@ class Runtime:
             persistence=self.persistence,
             clock=self.clock,
             executors=self.executors,
-            slots=self._slots,
+            slots=self.limits.slots,
             cancel_timeout_s=self._settings.cancel_timeout_s,
             max_crashes=self._settings.max_crashes,
             is_dispatching=self._state is not Phases.STOPPING,
@@ -294,14 +314,21 @@ class Runtime:
     @property
     def slots(self) -> int:
         """Runs at once."""
-        return self._slots
+        return self.limits.slots
 
-    def set_slots(self, slots: int) -> None:
-        """Change it, at once."""
-        self.guard.check()
-        self._slots = slots
-        # Told in every state: a start that is under way has read the former number already.
-        self.dispatcher.tell(SetSlots(slots))
+    def tune(self, kind: Kind, name: str, value: Value) -> None:
+        """Set a limit, at once and for as long as the program's own value stays the same."""
+        reply: Reply[None] = Reply()
+        self.ask(Tune(kind, name, value, reply), reply)
+
+    def _code_limits(self) -> Limits:
+        """The program's own."""
+        return self._settings.limits
+
+    def _on_limits(self, limits: Limits) -> None:
+        """Limits or pauses have changed. Told in every state: a start that is under way has read the former ones already."""
+        self.limits = limits
+        self.dispatcher.tell(SetSlots(limits.slots))
 
     def readers(self) -> Readers:
         """Connections to read by; the store is opened where it is not."""
@@ -591,7 +618,7 @@ class Runtime:
 
     def _refill_later(self) -> None:
         """The system gives no more threads: runs that wait for one are looked at again in a while."""
-        self.clock.tell(Arm(REFILL_AFTER_S, self.dispatcher, SetSlots(self._slots)))
+        self.clock.tell(Arm(REFILL_AFTER_S, self.dispatcher, SetSlots(self.limits.slots)))
 
     def _on_thread_end(self, run: Run) -> None:
         """A run that had been given up has ended after all."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from millrace.actors import pausing
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import ends
 from millrace.actors.policy.ends import Step
@@ -17,7 +18,7 @@ from millrace.model import events
 from millrace.model.durations import latest_due_ms
 from millrace.model.lanes import lane_of
 from millrace.model.outcomes import RunKind, RunOutcome
-from millrace.model.rows import Hold, NewTask, Phase, PlainEnd, Row, Tell
+from millrace.model.rows import Hold, NewTask, Phase, PlainEnd, Row, Stop, Tell
 from millrace.model.statuses import FAILED_ENDS, TaskStatus
 from millrace.model.tags import encode_tags
 
@@ -166,8 +167,11 @@ def _succeeded(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
 
 
 def _finalize_in_slot(ledger: Ledger, row: Row) -> None:
-    """No child is active when the body ends: the finalizer goes on in its slot, its start committed with the body's end."""
-    if ledger.catalog.traits(row.name) is None:
+    """No child is active when the body ends: the finalizer goes on in its slot, its start committed with the body's end.
+
+    Not where a pause applies to it: nothing of a paused scope starts.
+    """
+    if ledger.catalog.traits(row.name) is None or ledger.limits.holds(row.name, row.grp):
         advance(ledger, [row])
         return
     row.phase, row.status, row.executing = Phase.FINALIZER, TaskStatus.RUNNING.value, 1
@@ -215,7 +219,7 @@ def give_up_retry(ledger: Ledger, task_id: int, why: str) -> None:
 
 
 def put_back(ledger: Ledger, row: Row, reason: str) -> None:
-    """Interrupted: the task is pending as it was, attempt, retries and error unchanged. A hook is due again."""
+    """Interrupted: the task is pending or paused, else as it was: attempt, retries and error unchanged. A hook is due again."""
     if row.phase == Phase.HOOK:
         ledger.effects.hooks.append(row.id)
         return
@@ -224,6 +228,9 @@ def put_back(ledger: Ledger, row: Row, reason: str) -> None:
         _end_round_early(ledger, row)
         return
     _forget_reports(row)
+    if reason in ends.PAUSING:
+        pausing.stop(ledger, row, reason)
+        return
     row.status = TaskStatus.PENDING.value
     ledger.tell(events.Interrupted, row, reason=reason)
     ledger.ready(row)
@@ -269,6 +276,7 @@ def park(ledger: Ledger, row: Row, reason: str) -> None:
 def close(ledger: Ledger, row: Row, status: str) -> None:
     """Decide the end of a task whose body is not executing: its children are told, and it settles after the last of them."""
     row.closing = status
+    row.paused = Stop.NONE
     if status in ends.WITHDRAWN:
         row.status = TaskStatus.CANCELLING.value
         row.holds_key = Hold.LOST if row.holds_key else Hold.NEVER
@@ -398,6 +406,7 @@ def _fail_by_children(ledger: Ledger, parent: Row) -> None:
     parent.traceback = None
     parent.closing = TaskStatus.FAILED.value
     parent.delayed = 0
+    parent.paused = Stop.NONE
     if parent.executing:
         ledger.effects.interrupts.append((parent.id, parent.run, "child_failed"))
     else:

@@ -286,7 +286,7 @@ class Core:
 
     def outcome(self, stored: Stored, definition: Definition | None) -> Outcome[Any]:
         """The outcome of a stored submission."""
-        return Outcome(stored.kind, stored.id, stored.replaced, _core=self, _definition=definition)
+        return Outcome(stored.kind, stored.id, stored.replaced, stored.group_paused, _core=self, _definition=definition)
 
     # Waiting
 

@@ -13,6 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 from millrace.acting import Acting, check_retention
+from millrace.actors.policy.limits import Limits
 from millrace.actors.runtime import Runtime, Settings
 from millrace.core import Core
 from millrace.looking import Looking
@@ -21,12 +22,13 @@ from millrace.model.records import Restarts
 from millrace.model.retention import Retention
 from millrace.model.retry import Retry
 from millrace.operations import at_least
+from millrace.pausing import Pausing
 from millrace.submitting import Submitting
 from millrace.task import Domain
 from millrace.tuning import Tuning
 
 
-class Scheduler(Submitting, Looking, Acting, Tuning):
+class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
     """Opens the store, recovers it, and runs tasks between ``start()`` and ``stop()``; usable from any thread.
 
     ``with Scheduler("tasks.db", domains=[media]) as scheduler:`` starts and stops it. Submitting before ``start()`` queues.
@@ -71,7 +73,7 @@ class Scheduler(Submitting, Looking, Acting, Tuning):
             raise ValueError(f"durability: expected 'power' or 'process', got {durability!r}")
         self.name = name
         settings = Settings(
-            max_concurrency=at_least("max_concurrency", max_concurrency, 1),
+            limits=Limits(slots=at_least("max_concurrency", max_concurrency, 1)),
             cancel_timeout_s=to_seconds(cancel_timeout, "cancel_timeout"),
             is_power_safe=durability == "power",
             restarts=restarts if restarts is not None else Restarts(),

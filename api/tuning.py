@@ -15,7 +15,7 @@ class Tuning(Operations):
 
     @max_concurrency.setter
     def max_concurrency(self, n: int) -> None:
-        self._runtime.set_slots(at_least("max_concurrency", n, 1))
+        self._runtime.tune("slots", "", at_least("max_concurrency", n, 1))
 
     def register_state(self, value: object) -> None:
         """Add an object that bodies ask for with ``ctx.state``; it replaces the one of its type. Running bodies see it at once."""

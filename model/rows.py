@@ -51,6 +51,16 @@ class Delay(IntEnum):
     """The same, and its series is looked at first: the time may have been missed."""
 
 
+class Stop(IntEnum):
+    """What a task was stopped for that is stored as paused: queued tasks of a paused group or domain are stored as pending."""
+
+    NONE = 0
+    PREEMPTED = 1
+    """It made room for a more urgent task."""
+    PAUSED = 2
+    """A pause applies to it: it goes on when none does any more."""
+
+
 class Row(msgspec.Struct, array_like=True):
     """The mutable part of a queue row, as a transaction holds it. SQLite's 0 and 1 stand for False and True."""
 

@@ -17,6 +17,7 @@ from millrace.model.rows import Claim, NewRow, OldRow, ParentCount, PlainEnd, Re
 from millrace.store.connection import wait_when_busy
 from millrace.store.pausing import PauseWriter
 from millrace.store.statements import SQL
+from millrace.store.tuning import TuningWriter
 
 CHUNK: Final = 1000
 """Rows a statement takes at once: bounds the JSON text, not the transaction."""
@@ -82,6 +83,7 @@ class Writer:
         self._cursor = connection.cursor()
         self._is_synced = False
         self.pauses = PauseWriter(self._cursor)
+        self.tuning = TuningWriter(self._cursor)
 
     def _run(self, statement: str, /, **bindings: Any) -> None:
         self._cursor.execute(SQL[statement], bindings)

@@ -38,7 +38,7 @@ Duplicate: TypeAlias = Keep | Upgrade | Requeue | Replace
 
 def is_under_way(holder: Row) -> bool:
     """Whether the round of the holder has got further than waiting for its body's start or repetition."""
-    return holder.status in ("running", "waiting") or (holder.status == "pending" and holder.phase != 1)
+    return holder.status in ("running", "waiting") or (holder.status in ("pending", "paused") and holder.phase != 1)
 
 
 def decide(holder: Row, policy: str, *, priority: int, rerun_priority: int | None, is_same_as_rerun: bool) -> Duplicate:

@@ -11,6 +11,8 @@ from millrace.model.rows import Phase, Row
 
 REPEATED: Final = frozenset({"shutdown", "preempted", "paused"})
 """A run stopped for one of these is repeated, and it costs no retry."""
+PAUSING: Final = frozenset({"preempted", "paused"})
+"""Of these, those after which the task is paused, and not pending."""
 WITHDRAWN: Final = frozenset({"cancelled", "superseded"})
 """Ends by intent: the hook runs, and no child counts as failed for it."""
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from millrace.actors.clock import Arm, Clock, NextDue
 from millrace.actors.mailbox import Mailbox
-from millrace.actors.requests import PromoteDue
+from millrace.actors.requests import EndPauses, PromoteDue
 from millrace.actors.times import SystemTimes
 
 
@@ -68,7 +68,7 @@ def stage() -> Stage:
 def test_it_asks_for_what_is_due_when_it_begins(stage: Stage) -> None:
     """What fell due while nothing ran is handled once."""
     stage.clock.on_start()
-    assert stage.persistence.heard == [PromoteDue()]
+    assert stage.persistence.heard == [PromoteDue(), EndPauses()]
 
 
 def test_a_timer_rings_once_and_not_early(stage: Stage) -> None:

@@ -19,6 +19,7 @@ from millrace.actors.requests import (
     OpenFlow,
     Repeat,
     Submit,
+    Tune,
     Unwatch,
     UpdateFlow,
     Watch,
@@ -183,8 +184,8 @@ class Client:
             self._office.acknowledged(stored.id, stored.kind)
 
     def _slots(self) -> Iterator[Pause]:
-        self._office.runtime.set_slots(self._rnd.choice((1, 2, 3)))
-        yield Pause()
+        reply: Reply[None] = Reply()
+        yield from self._ask(Tune("slots", "", self._rnd.choice((1, 2, 3)), reply), reply)
 
     def _flush(self) -> Iterator[Pause]:
         reply: Reply[None] = Reply()

@@ -24,6 +24,7 @@ from witness import Violation, Witness
 from millrace.actors.guardian import Guardian
 from millrace.actors.hub import Feed
 from millrace.actors.persistence import Persistence
+from millrace.actors.policy.limits import Limits
 from millrace.actors.runtime import Phases, Runtime, Settings
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
@@ -157,7 +158,7 @@ class World:
             catalog=self,
             bodies=ScriptedBodies(self),
             settings=Settings(
-                max_concurrency=self._slots,
+                limits=Limits(slots=self._slots),
                 cancel_timeout_s=1.0,
                 is_power_safe=self.rnd.random() < 0.7,
                 restarts=self._restarts,

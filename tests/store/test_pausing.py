@@ -122,7 +122,7 @@ def test_a_second_pause_changes_the_end_and_not_the_begin(writer: Writer) -> Non
 )
 @pytest.mark.parametrize(("scope", "name"), [("group", "a"), ("domain", "play"), ("scheduler", "")])
 def test_tasks_do_not_age_in_a_pause(
-    writer: Writer, scope: Scope, name: str, ready: int, waited: int, older: int
+    writer: Writer, *, scope: Scope, name: str, ready: int, waited: int, older: int
 ) -> None:
     """S-117: at its end a task is as old as it was when the pause began, or when it became ready in it."""
     put(writer, 1, grp="a", ages=1, ready_ms=ready)

@@ -27,12 +27,19 @@ INVARIANTS: Final[dict[str, str]] = {
             AND child_active = 0 AND flow_open = 0""",
     "I07 no hook and no finalizer that is still to start has active children": """
         SELECT id FROM task WHERE child_active > 0
-            AND (phase = 4 OR (phase = 0 AND phase_runs = 0) OR status IN ('blocked', 'paused'))""",
+            AND (phase = 4 OR (phase = 0 AND phase_runs = 0) OR status = 'blocked')""",
     "I08 an active child is of its parent's present round": """
         SELECT c.id FROM task c JOIN task p ON p.id = c.parent_id WHERE c.parent_round <> p.round""",
     "I09 a parent is older than its children": """
         SELECT id FROM task WHERE parent_id >= id UNION ALL SELECT id FROM history WHERE parent_id >= id""",
-    "I10 nothing is blocked or paused": "SELECT id FROM task WHERE status IN ('blocked', 'paused')",
+    "I10 nothing is blocked": "SELECT id FROM task WHERE status = 'blocked'",
+    "P1 what a pause has stopped is paused by something": """
+        SELECT id FROM task AS t WHERE status = 'paused' AND paused = 2 AND NOT EXISTS (SELECT 1 FROM pause AS p
+            WHERE p.scope = 'scheduler' OR (p.scope = 'group' AND p.name = t.grp)
+                OR (p.scope = 'domain' AND t.name >= p.name || '::' AND t.name < p.name || ':;'))""",
+    "P2 what is stored as paused has run, says why it was stopped, and has no decided end": """
+        SELECT id FROM task WHERE (status = 'paused') <> (paused IN (1, 2)) OR paused NOT IN (0, 1, 2)
+            OR (status = 'paused' AND (closing IS NOT NULL OR executing OR delayed OR phase > 1 OR phase_runs < 1))""",
     "I11 what is pending or parked has a function to call and no decided end": """
         SELECT id FROM task WHERE status IN ('pending', 'parked') AND (closing IS NOT NULL OR phase > 1 OR executing)""",
     "I12 what waits has its body behind it": """

@@ -32,9 +32,12 @@ INSERT INTO history ({_COLUMNS}, status, parent_id, parent_round, spawner_id, sp
 INSERT INTO history ({_COLUMNS}, status, parent_round, run, round, retries, fail_fast, finished_at_ms,
         cancel_requested_at_ms)
     VALUES (9, 'a::c', '9', 'x', 128, 3, 0, '{{}}', 'cancelled', 0, 0, 1, 0, 1, 1, 1);
-UPDATE sqlite_sequence SET seq = 9 WHERE name = 'task';
+INSERT INTO task ({_COLUMNS}, lane, status, phase, run, phase_runs, started_at_ms, paused)
+    VALUES (10, 'a::s', '10', 'x', 128, 3, 0, '{{}}', 1, 'paused', 1, 1, 1, 1, 2);
+INSERT INTO pause (scope, name, since_ms) VALUES ('domain', 'a', 0);
+UPDATE sqlite_sequence SET seq = 10 WHERE name = 'task';
 """
-"""One of each: a waiting parent with children in every state, a run, a flow, a key that winds down, and history."""
+"""One of each: a waiting parent with children in every state, a run, a flow, a key that winds down, a stopped run, and history."""
 
 
 BREACHES = {
@@ -52,7 +55,7 @@ BREACHES = {
     "I12": "UPDATE task SET phase = 1 WHERE id = 1",
     "I13": "UPDATE task SET closing = 'failed', error = 'e', phase = 3 WHERE id = 1",
     "I14": "UPDATE task SET executing = 0 WHERE id = 5",
-    "I15": "UPDATE sqlite_sequence SET seq = 8 WHERE name = 'task'",
+    "I15": "UPDATE sqlite_sequence SET seq = 9 WHERE name = 'task'",
     "I16": "UPDATE task SET retries = 4 WHERE id = 5",
     "I17": "UPDATE task SET retries = 1 WHERE id = 2",
     "I18": "UPDATE history SET status = 'running' WHERE id = 9",
@@ -70,6 +73,8 @@ BREACHES = {
     "E3": "UPDATE history SET status = 'superseded' WHERE id = 9",
     "E4": "UPDATE task SET closing = 'failed', cascade = 1 WHERE id = 1",
     "D1": "UPDATE task SET delayed = 1 WHERE id = 2",
+    "P1": "DELETE FROM pause WHERE name = 'a'",
+    "P2": "UPDATE task SET paused = 0 WHERE id = 10",
     "L1": "UPDATE task SET limited = 1 WHERE id = 2",
     "F1": "DELETE FROM flow",
 }

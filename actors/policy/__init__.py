@@ -5,6 +5,10 @@
 | ``ends`` | what the end of a run means, and what a task does next when nothing of it executes |
 | ``duplicates`` | what a submission does to the holder of its key |
 | ``admission`` | which ready task starts next, and how many starts are claimed ahead |
+| ``ageing`` | how waiting makes a task more urgent |
+| ``buckets`` | how fast tasks of one name or group start |
+| ``filling`` | what each group's share of the slots is |
+| ``shares`` | which group a free slot goes to |
 | ``window`` | which part of the ready queue is held in memory |
 | ``intensity`` | when failing actors stop the scheduler |
 | ``patience`` | how long a request that is in no hurry waits for company |

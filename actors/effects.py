@@ -2,19 +2,40 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from millrace.actors.policy.limits import Limits
 from millrace.model.errors import InterruptReason
 from millrace.model.events import Event
-from millrace.model.rows import Claim, ParentCount, Ready
+from millrace.model.rows import ChildBytes, Claim, ParentCount, Ready
 from millrace.store.writer import SettledRow
 
 CountKey = tuple[str, str, str]
 """What is counted: counter (a family of ``model.families`` without ``_total``), task name or "", value of its other label or "".
 """
 
-Report = tuple[float | None, str | None]
-"""How far a task is: fraction and message, where known."""
+
+class Report(NamedTuple):
+    """How far a task is, where that is known."""
+
+    fraction: float | None = None
+    message: str | None = None
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+    bytes_per_second: float | None = None
+    eta_s: float | None = None
+
+    @property
+    def facts(self) -> tuple[float | None, str | None, int | None, int | None]:
+        """What does not change by time alone."""
+        return self[:4]
+
+    def is_news_after(self, told: "Report") -> bool:
+        """Whether it says anything else: what is left of the time follows from the rest, but for its passing."""
+        return self[:5] != told[:5]
+
+
+NO_REPORT = Report()
 
 
 @dataclass(slots=True)
@@ -47,6 +68,8 @@ class Effects:
     """Tasks whose finalizer starts in the slot of the body that has just ended."""
     moved_parents: dict[int, ParentCount] = field(default_factory=dict[int, ParentCount])
     """Parents whose children were counted anew."""
+    child_bytes: dict[int, ChildBytes | None] = field(default_factory=dict[int, ChildBytes | None])
+    """Parents some of whose settled children count no more, with the bytes of the others: None until they are summed up."""
     ended_runs: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     """(task, run) that are over; kept only where some run has reported progress."""
     reports: dict[int, Report] = field(default_factory=dict[int, Report])

@@ -253,9 +253,11 @@ def _forget_failures(ledger: Ledger, respawned: Iterable[tuple[NewTask, Stored |
 def _forget_failure(ledger: Ledger, parent: Row, child_id: int) -> None:
     parent.child_failed = max(0, parent.child_failed - 1)
     parent.child_total -= 1
+    if parent.bytes_done is not None:
+        ledger.effects.child_bytes[parent.id] = None
     if parent.first_failure is not None and parent.first_failure.startswith(f"child {child_id} "):
         parent.first_failure = None
-    ledger.changed(parent)
+    ledger.children_counted(parent)
 
 
 def _store(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row | None, *, is_held: bool) -> Stored:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from millrace.actors.effects import Effects, Report
+from millrace.actors.effects import NO_REPORT, Effects, Report
 from millrace.actors.policy.limits import Limits
 from millrace.model import events
 from millrace.model.catalog import Catalog
@@ -23,6 +23,9 @@ UNLIMITED: Final = Limits(slots=1)
 """Nothing is paused, and nothing but the slots bounds anything."""
 MAX_ROWS: Final = 1000
 """Rows that one transaction cancels at most; the rest follows in further ones."""
+
+BYTES_AT: Final = 18
+"""The place of bytes_done, and after it bytes_total, in what ``settle_rows`` takes."""
 
 
 class Ledger:
@@ -63,6 +66,8 @@ class Ledger:
         self._rows: dict[int, Row] = {}
         self._dirty: dict[int, Row] = {}
         self._settled: dict[int, tuple[Any, ...]] = {}
+        self._sums: dict[int, tuple[int, int]] = {}
+        """Round and children of settled parents some of whose children have told of bytes."""
         self._settled_before: dict[int, str] = {}
         self._inserts: list[NewRow] = []
         self._rounds: list[tuple[Any, ...]] = []
@@ -98,7 +103,7 @@ class Ledger:
         """The row's children were counted anew."""
         self._dirty[row.id] = row
         self.effects.moved_parents[row.id] = ParentCount(
-            row.id, row.parent_id, row.child_total - row.child_active, row.child_total
+            row.id, row.parent_id, row.child_total - row.child_active, row.child_total, row.round
         )
 
     def forget(self) -> None:
@@ -146,6 +151,8 @@ class Ledger:
         self._dirty.pop(row.id, None)
         if row.is_flow:
             self._ended_flows.append(row.id)
+        if row.child_total and row.bytes_done is not None:
+            self._sums[row.id] = (row.round, row.child_total)
         is_well = status == "completed"
         self._settled[row.id] = (
             row.id,
@@ -208,12 +215,31 @@ class Ledger:
             self.writer.begin_rounds(self._rounds)
             self._rounds = []
         if self._settled:
-            self.writer.settle(list(self._settled.values()), self.now_ms)
+            self._write_settled(list(self._settled.values()))
             self._settled_before |= {task_id: entry[1] for task_id, entry in self._settled.items()}
             self._settled = {}
         for flow_id in self._ended_flows:
             self.writer.update_flow(flow_id, None)
         self._ended_flows = []
+
+    def _write_settled(self, entries: list[tuple[Any, ...]]) -> None:
+        """Children come before their parents, whose bytes are the sums of theirs."""
+        start = 0
+        if self._sums:
+            for at, entry in enumerate(entries):
+                children = self._sums.pop(entry[0], None)
+                if children is not None:
+                    self.writer.settle(entries[start:at], self.now_ms)
+                    start = at
+                    entries[at] = self._with_bytes(entry, *children)
+        self.writer.settle(entries[start:], self.now_ms)
+
+    def _with_bytes(self, entry: tuple[Any, ...], parent_round: int, child_total: int) -> tuple[Any, ...]:
+        below = self.writer.child_bytes(entry[0], parent_round)
+        if not below.counted:
+            return entry  # they are its own
+        is_whole = below.sized == child_total
+        return (*entry[:BYTES_AT], below.done, below.size if is_whole else None, *entry[BYTES_AT + 2 :])
 
     # What others hear after the commit
 
@@ -266,19 +292,18 @@ class Ledger:
             return
         if report is None:
             report = None if self._unsaid is None else self._unsaid(row)
-        if report is None or report == self.effects.reports.get(row.id):
+        if report is None or report.facts == self.effects.reports.get(row.id, NO_REPORT).facts:
             return
         self.effects.reports[row.id] = report
-        fraction, message = report
         self.tell(
             events.Progress,
             row,
-            fraction=0.0 if fraction is None else fraction,
-            message=message,
-            bytes_done=None,
-            bytes_total=None,
-            bytes_per_second=None,
-            eta=None,
+            fraction=0.0 if report.fraction is None else report.fraction,
+            message=report.message,
+            bytes_done=report.bytes_done,
+            bytes_total=report.bytes_total,
+            bytes_per_second=report.bytes_per_second,
+            eta=report.eta_s,
         )
 
     def tell_new(

@@ -29,7 +29,6 @@ from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.policy.admission import PIPELINE_S
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.patience import Patience
-from millrace.actors.progress import write_sample
 from millrace.actors.pruning import Pruner
 from millrace.actors.requests import (
     AskAncestors,
@@ -66,6 +65,7 @@ from millrace.actors.requests import (
     Watch,
     WithdrawLost,
 )
+from millrace.actors.ticks import write_sample
 from millrace.actors.times import Times
 from millrace.model.catalog import Catalog
 from millrace.model.errors import (
@@ -328,6 +328,7 @@ class Persistence(Actor):
                 decide(ledger)
                 ledger.flush()
                 self._load_continued(ledger)
+                self._load_bytes(ledger)
                 self._load_awaited(ledger.effects, store)
                 self._pruner.note(ledger.effects.settled, ledger.now_ms)
                 while self._pruner.is_pressing:
@@ -591,6 +592,13 @@ class Persistence(Actor):
         if ledger.effects.continues:
             ledger.effects.claims += ledger.writer.load_claimed(ledger.effects.continues)
 
+    @staticmethod
+    def _load_bytes(ledger: Ledger) -> None:
+        for parent_id in ledger.effects.child_bytes:
+            row = ledger.row(parent_id)
+            if row is not None:
+                ledger.effects.child_bytes[parent_id] = ledger.writer.child_bytes(parent_id, row.round)
+
     def _find_offers(self, ledger: Ledger, request: FindOffers) -> None:
         parent = ledger.row(request.parent_id)
         if parent is None or parent.child_concurrency is None:
@@ -649,7 +657,8 @@ class Persistence(Actor):
     def _begin_progress(self, ledger: Ledger) -> None:
         ledger.flush()
         parents = ledger.writer.select_parents()
-        ledger.effects.answers.append(lambda: self._delivery.board.begin(parents))
+        below = {p.id: ledger.writer.child_bytes(p.id, p.round) for p in parents if p.has_bytes}
+        ledger.effects.answers.append(lambda: self._delivery.board.begin(parents, below))
 
     def _recover(self, ledger: Ledger, max_crashes: int, reply: Reply[None]) -> None:
         """One step: the first takes up the runs; further ones, a transaction each, park and unpark a page of tasks."""

@@ -10,31 +10,35 @@ Not an actor: a board with a lock, that the bodies' threads, readers and the per
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from millrace.actors.effects import Effects, Report
-from millrace.actors.ledger import Ledger
+from millrace.actors.effects import NO_REPORT, Effects, Report
+from millrace.actors.policy.estimates import Rate, by_bytes, eta_s, extrapolate
+from millrace.actors.policy.estimates import sample as sample_rate
 from millrace.actors.policy.rollup import Rollup
 from millrace.actors.times import Times
 from millrace.executors.run import Run
-from millrace.model.rows import ParentCount, Row
+from millrace.model.records import TaskProgress, TaskRecord
+from millrace.model.rows import ChildBytes, ParentCount, Phase, Row
 
 WRITE_EVERY_S: Final = 0.5
 """A task's progress is written at most so often."""
 SHORTEST_S: Final = 0.01
 """Ticks for events come no closer than this, whatever the interval."""
+ESTIMATE_EVERY_S: Final = 0.05
+"""Runs that say nothing are looked through at most so often."""
 MAX_ROWS: Final = 500
 """Tasks that a tick writes or tells of at most; the rest follows in further ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a tick has to write and to tell. ``run`` is the run that reported; None where children have moved."""
+    """What a tick has to write, as (task, run, report), and to tell. The run is None where children have moved."""
 
-    written: tuple[tuple[int, int | None, float], ...]
+    written: tuple[tuple[int, int | None, Report], ...]
     told: tuple[tuple[int, Report], ...]
 
 
@@ -46,15 +50,27 @@ class Board:
         interval_s: seconds between two events of a task at least; None: no events.
         is_heard: whether anybody subscribes to events.
         arm: has a tick sent to the persistence actor in so many seconds.
+        runs: the runs of bodies and finalizers that are under way, or wait for a slot.
+        mean_s: the mean duration of a task's runs that ended well, by its name; None where there was none. It must be kept,
+            as it is asked at every look.
     """
 
     def __init__(
-        self, times: Times, interval_s: float | None, *, is_heard: Callable[[], bool], arm: Callable[[float], None]
+        self,
+        times: Times,
+        interval_s: float | None,
+        *,
+        is_heard: Callable[[], bool],
+        arm: Callable[[float], None],
+        runs: Callable[[], Iterable[Run]] = tuple,
+        mean_s: Callable[[str], float | None] = lambda _: None,
     ) -> None:
         self._times = times
         self._interval_s = None if interval_s is None else max(SHORTEST_S, interval_s)
         self._is_heard = is_heard
         self._arm = arm
+        self._all_runs = runs
+        self.mean_s = mean_s
         self._lock = threading.Lock()
         self._is_on = False
         self._fresh: deque[Run] = deque()
@@ -67,22 +83,31 @@ class Board:
         self._rollup = Rollup()
         self._messages: dict[int, str] = {}
         """Of tasks whose body has ended while their children go on."""
+        self._rates: dict[int, Rate] = {}
+        """Of tasks that have told of bytes, or whose children have."""
         self._told: dict[int, Report] = {}
         self._unwritten: dict[int, None] = {}
         self._untold: dict[int, None] = {}
         self._in_flight: tuple[dict[int, None], dict[int, None]] = ({}, {})
         """What the tick under way has taken from either: it comes back where the commit fails."""
         self._is_armed = False
-        self._written_at = self._told_at = float("-inf")
+        self._written_at = self._told_at = self._estimated_at = float("-inf")
 
     # Beginning and end
 
-    def begin(self, parents: Iterable[ParentCount]) -> None:
-        """From now on this process's view is whole: these are all active tasks with children in their round."""
+    def begin(self, parents: Iterable[ParentCount], below: Mapping[int, ChildBytes]) -> None:
+        """From now on this process's view is whole.
+
+        Args:
+            parents: all active tasks with children in their round.
+            below: the bytes of their settled children, where there are any.
+        """
         with self._lock:
             self._clear()
             for parent in parents:
                 self._rollup.count(parent.id, parent.parent_id, parent.settled, parent.total)
+            for parent_id, settled in below.items():
+                self._rollup.restore(parent_id, settled)
             for task_id, run in list(self._runs.items()):
                 if run.has_ended:
                     self._runs.pop(task_id, None)
@@ -130,18 +155,27 @@ class Board:
         if not self._is_on or not (effects.moved_parents or self._runs or len(self._rollup) or self._told):
             return
         with self._lock:
+            if self._fresh:
+                self._catch_up()  # the last word of what has ended is what its parents keep of it
             for parent_id, moved in effects.moved_parents.items():
                 self._rollup.count(parent_id, moved.parent_id, moved.settled, moved.total)
+            for task_id, _ in effects.settled:
+                self._settle(task_id)
             for task_id, run_number in effects.ended_runs:
                 self._end_run(task_id, run_number)
-            for task_id, _ in effects.settled:
-                if self._rollup.drop(task_id):
-                    self._messages.pop(task_id, None)
-                if self._told:
-                    self._told.pop(task_id, None)
+            for parent_id, settled in effects.child_bytes.items():
+                if settled is not None:
+                    self._rollup.restore(parent_id, settled)
             self._told.update(entry for entry in effects.reports.items() if self._is_known(entry[0]))
             if effects.moved_parents:
                 self._arm_tick()
+
+    def _settle(self, task_id: int) -> None:
+        if self._rollup.drop(task_id):
+            self._messages.pop(task_id, None)
+            self._rates.pop(task_id, None)
+        if self._told:
+            self._told.pop(task_id, None)
 
     def _is_known(self, task_id: int) -> bool:
         return task_id in self._runs or task_id in self._messages or self._rollup.has_children(task_id)
@@ -152,6 +186,7 @@ class Board:
             return
         del self._runs[task_id]
         self._rollup.report(task_id, None, None)
+        self._rates.pop(task_id, None)
         if self._rollup.has_children(task_id):
             if run.message is not None:
                 self._messages[task_id] = run.message
@@ -165,20 +200,66 @@ class Board:
             run = self._fresh.popleft()
             run.is_fresh = False  # before the fields are read: what is written from now on is noted again
             if self._runs.get(run.claim.id) is run:
-                self._rollup.report(run.claim.id, run.claim.parent_id, run.fraction)
+                self._report(run, _own_fraction(run))
                 changed[run.claim.id] = None
+        now = self._times.monotonic()
+        self._estimate(now)
         changed.update(dict.fromkeys(self._rollup.climb()))
+        for task_id in changed:
+            self._sample_rate(task_id, now)
         self._unwritten.update(changed)
         self._untold.update(changed)
+
+    def _report(self, run: Run, fraction: float | None) -> None:
+        self._rollup.report(run.claim.id, run.claim.parent_id, fraction, run.bytes_done, run.bytes_total)
+
+    def _estimate(self, now: float) -> None:
+        """Children that say nothing of themselves count as far as the time of earlier runs says, in their parents only.
+
+        This moves nothing by itself: it is taken up where somebody looks, or a tick comes anyway.
+        """
+        if now < self._estimated_at + ESTIMATE_EVERY_S:
+            return
+        self._estimated_at = now
+        for run in self._all_runs():
+            if run.claim.parent_id is not None and _own_fraction(run) is None:
+                fraction = self._extrapolated(run, now)
+                if fraction is not None:
+                    self._report(run, fraction)
+
+    def _extrapolated(self, run: Run, now: float) -> float | None:
+        """How far a run of a body without children may be by now."""
+        claim = run.claim
+        if run.begun_at is None or claim.phase != Phase.BODY or self._rollup.has_children(claim.id):
+            return None
+        after = 0.0 if run.reported_at is None else run.reported_at - run.begun_at
+        return extrapolate(self.mean_s(claim.name), now - run.begun_at, run.fraction, after)
+
+    def _sample_rate(self, task_id: int, now: float) -> None:
+        done = self._bytes_of(task_id)[0]
+        if done is not None:
+            self._rates[task_id] = sample_rate(self._rates.get(task_id), now, done)
+
+    def _bytes_of(self, task_id: int) -> tuple[int | None, int | None]:
+        if self._rollup.has_children(task_id):
+            return self._rollup.bytes_of(task_id)
+        run = self._runs.get(task_id)
+        return (None, None) if run is None else (run.bytes_done, run.bytes_total)
 
     def _report_of(self, task_id: int) -> Report:
         run = self._runs.get(task_id)
         message = None if run is None else run.message
         if message is None:
             message = self._messages.get(task_id)
-        if run is not None and not self._rollup.has_children(task_id):
-            return run.fraction, message
-        return self._rollup.fraction(task_id), message
+        if self._rollup.has_children(task_id):
+            fraction = self._rollup.fraction(task_id)
+        else:
+            fraction = None if run is None else _own_fraction(run)
+        done, total = self._bytes_of(task_id)
+        rate = self._rates.get(task_id)
+        if done is None or rate is None:
+            return Report(fraction, message, done, total)
+        return Report(fraction, message, done, total, rate.per_second, eta_s(rate.per_second, done, total))
 
     # Looking
 
@@ -188,7 +269,36 @@ class Board:
             return None
         with self._lock:
             self._catch_up()
-            return self._report_of(task_id)[0]
+            return self._report_of(task_id).fraction
+
+    def progress_of(self, records: Iterable[TaskRecord]) -> list[TaskProgress]:
+        """All that is known of the progress of these tasks at this moment: active ones, as a snapshot shows them."""
+        now = self._times.monotonic()
+        with self._lock:
+            self._catch_up()
+            runs = {run.claim.id: run for run in self._all_runs()}
+            return [self._progress_of(record, runs.get(record.id), now) for record in records]
+
+    def _progress_of(self, record: TaskRecord, run: Run | None, now: float) -> TaskProgress:
+        self._sample_rate(record.id, now)
+        report = self._report_of(record.id)
+        extrapolated = None if run is None else self._extrapolated(run, now)
+        done, total = self._rollup.children(record.id)
+        return TaskProgress(
+            task_id=record.id,
+            task_name=record.task_name,
+            label=record.label,
+            fraction=extrapolated if report.fraction is None else report.fraction,
+            reported=None if run is None else run.fraction,
+            extrapolated=extrapolated,
+            message=report.message,
+            bytes_done=report.bytes_done,
+            bytes_total=report.bytes_total,
+            bytes_per_second=report.bytes_per_second,
+            eta=report.eta_s,
+            children_done=done,
+            children_total=total,
+        )
 
     def unsaid(self, row: Row) -> Report | None:
         """What subscribers have still to hear of a task's progress before they hear of its end."""
@@ -198,9 +308,9 @@ class Board:
             self._catch_up()
             report = self._report_of(row.id)
             if row.child_total:
-                report = ((row.child_total - row.child_active) / row.child_total, report[1])
-            told = self._told.get(row.id)
-        return None if report in ((None, None), told) else report
+                report = report._replace(fraction=(row.child_total - row.child_active) / row.child_total)
+            told = self._told.get(row.id, NO_REPORT)
+        return None if report.facts in (NO_REPORT.facts, told.facts) else report
 
     # Ticks
 
@@ -229,6 +339,9 @@ class Board:
             self._unwritten |= unwritten
             self._untold |= untold
             now = self._times.monotonic()
+            for task_id in self._moving():
+                self._sample_rate(task_id, now)
+                self._untold[task_id] = None
             to_write: dict[int, None] = {}
             to_tell: dict[int, None] = {}
             if now >= self._written_at + WRITE_EVERY_S:
@@ -247,20 +360,34 @@ class Board:
         with self._lock:
             self._in_flight = ({}, {})
             is_fresh = bool(self._fresh)
-            self._arm_for(is_unwritten=is_fresh or bool(self._unwritten), is_untold=is_fresh or bool(self._untold))
+            is_untold = is_fresh or bool(self._untold) or bool(self._moving())
+            self._arm_for(is_unwritten=is_fresh or bool(self._unwritten), is_untold=is_untold)
 
-    def _writes(self, ids: Iterable[int]) -> Iterator[tuple[int, int | None, float]]:
+    def _moving(self) -> list[int]:
+        """Tasks whose rate is not told yet as it is: bytes came too soon for a sample, or it falls as nothing moves any more."""
+        return [
+            task_id
+            for task_id, rate in self._rates.items()
+            if rate.per_second or rate.done != self._bytes_of(task_id)[0]
+        ]
+
+    def _writes(self, ids: Iterable[int]) -> Iterator[tuple[int, int | None, Report]]:
         for task_id in ids:
-            fraction, _ = self._report_of(task_id)
+            report = self._report_of(task_id)
             run = None if self._rollup.has_children(task_id) else self._runs.get(task_id)
-            if fraction is not None:
-                yield task_id, None if run is None else run.claim.run, fraction
+            if report.fraction is not None or report.bytes_done is not None:
+                yield task_id, None if run is None else run.claim.run, report
 
     def _tales(self, ids: Iterable[int]) -> Iterator[tuple[int, Report]]:
         for task_id in ids:
             report = self._report_of(task_id)
-            if report not in ((None, None), self._told.get(task_id)):
+            if report.facts != NO_REPORT.facts and report.is_news_after(self._told.get(task_id, NO_REPORT)):
                 yield task_id, report
+
+
+def _own_fraction(run: Run) -> float | None:
+    """How far a run says that it is, or its bytes do."""
+    return by_bytes(run.bytes_done, run.bytes_total) if run.fraction is None else run.fraction
 
 
 def _take(ids: dict[int, None]) -> dict[int, None]:
@@ -269,19 +396,3 @@ def _take(ids: dict[int, None]) -> dict[int, None]:
     for task_id in taken:
         del ids[task_id]
     return taken
-
-
-def write_sample(ledger: Ledger, board: Board) -> None:
-    """A tick: write and tell what is due, in the open transaction."""
-    sample = board.sample()
-    ledger.load([task_id for task_id, _, _ in sample.written] + [task_id for task_id, _ in sample.told])
-    for task_id, run, fraction in sample.written:
-        row = ledger.row(task_id)
-        if row is not None and (run is None or (row.executing and row.run == run)) and row.progress != fraction:
-            row.progress = fraction
-            ledger.changed(row)
-    for task_id, report in sample.told:
-        row = ledger.row(task_id)
-        if row is not None:
-            ledger.tell_progress(row, report)
-    ledger.effects.answers.append(board.sampled)

@@ -141,7 +141,11 @@ class Runtime:
         )
         self._bodies = bodies
         self.progress = Board(
-            self.times, settings.progress_interval_s, is_heard=lambda: self.hub.is_heard, arm=self._arm_sample
+            self.times,
+            settings.progress_interval_s,
+            is_heard=lambda: self.hub.is_heard,
+            arm=self._arm_sample,
+            runs=self.executors.runs,
         )
         self.tally = Tally()
         self.delivery = Delivery(

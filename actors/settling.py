@@ -71,6 +71,7 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     ]
     moved = ledger.writer.settle_plain(plain, ledger.now_ms)
     settled_children: Counter[tuple[int, int]] = Counter()
+    bytes_below: dict[int, int] = {}
     effects = ledger.effects
     for outcome in outcomes:
         if outcome.task_id in moved:
@@ -80,6 +81,8 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
             if outcome.parent_id is not None:
                 settled_children[outcome.parent_id, outcome.parent_round] += 1
                 effects.count("children_settled", outcome.name, "completed")
+                if outcome.bytes_done is not None:
+                    bytes_below[outcome.parent_id] = outcome.bytes_done
                 if outcome.limited:
                     effects.slots_left.setdefault(outcome.parent_id, []).append(outcome.task_id)
     if settled_children:
@@ -88,6 +91,7 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
             parent = ledger.row(parent_id)
             if parent is not None and parent.round == parent_round:
                 parent.child_active -= count
+                _note_bytes(parent, bytes_below.get(parent_id))
                 _child_moved(ledger, parent)
                 advance(ledger, [parent])
     return moved
@@ -365,6 +369,7 @@ def _settle_one(ledger: Ledger, row: Row, status: str) -> Row | None:
 def count_child(ledger: Ledger, parent: Row, child: Row, status: str) -> None:
     """A child has settled: the parent's counters move, and where it is one failure too many, the parent is closed."""
     parent.child_active -= 1
+    _note_bytes(parent, child.bytes_done)
     _child_moved(ledger, parent)
     ledger.tell(
         events.ChildSettled,
@@ -394,6 +399,12 @@ def _first_failure(ledger: Ledger, parent: Row) -> str:
         found = ledger.writer.first_failure(parent.id, parent.round)
         parent.first_failure = "a child failed" if found is None else _describe_failure(*found)
     return parent.first_failure
+
+
+def _note_bytes(parent: Row, done: int | None) -> None:
+    """From now on the row says that there are bytes to sum up below it: at its end, and after a restart."""
+    if done is not None:
+        parent.bytes_done = max(parent.bytes_done or 0, done)
 
 
 def _child_moved(ledger: Ledger, parent: Row) -> None:

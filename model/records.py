@@ -77,6 +77,30 @@ class TaskRecord:
 
 
 @dataclass(frozen=True)
+class TaskProgress:
+    """How far an active task is at one moment. None is unknown."""
+
+    task_id: TaskId
+    task_name: str
+    label: str
+    fraction: float | None
+    """The best that is known, 0 to 1: reported, else by its bytes, else extrapolated; a parent's rolls up its children's."""
+    reported: float | None
+    """What its run has said of itself."""
+    extrapolated: float | None
+    """By the time that runs of the task take, and by the pace of its own reports; never over 0.99."""
+    message: str | None
+    bytes_done: int | None
+    bytes_total: int | None
+    bytes_per_second: float | None
+    """Smoothed."""
+    eta: float | None
+    """Seconds until all bytes are done, at that rate."""
+    children_done: int
+    children_total: int
+
+
+@dataclass(frozen=True)
 class ChildResult(Generic[R]):
     """A settled child, as ``Context.child_results`` yields it."""
 

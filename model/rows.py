@@ -296,6 +296,18 @@ class ParentCount(msgspec.Struct, array_like=True, frozen=True):
     parent_id: int | None
     settled: int
     total: int
+    round: int = 1
+    has_bytes: int = 0
+    """Whether a child has told of bytes."""
+
+
+class ChildBytes(msgspec.Struct, array_like=True):
+    """The bytes of a task's settled children, and how many of them have told of some, and of all there are."""
+
+    done: int = 0
+    counted: int = 0
+    size: int = 0
+    sized: int = 0
 
 
 class OldRow(msgspec.Struct, array_like=True, frozen=True):

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import apsw
 import msgspec
 
-from millrace.model.rows import Claim, NewRow, OldRow, ParentCount, PlainEnd, Ready, RetryFields, Row
+from millrace.model.rows import ChildBytes, Claim, NewRow, OldRow, ParentCount, PlainEnd, Ready, RetryFields, Row
 from millrace.store.connection import wait_when_busy
 from millrace.store.pausing import PauseWriter
 from millrace.store.statements import SQL
@@ -40,6 +40,7 @@ _decode_found = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
 _decode_named = msgspec.json.Decoder(list[tuple[int, str]]).decode
 _decode_old = msgspec.json.Decoder(list[OldRow]).decode
 _decode_parents = msgspec.json.Decoder(list[ParentCount]).decode
+_decode_bytes = msgspec.json.Decoder(ChildBytes).decode
 _decode_measure = msgspec.json.Decoder(tuple[int, int | None]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 
@@ -227,6 +228,10 @@ class Writer:
     def select_parents(self) -> list[ParentCount]:
         """Active tasks with children in their round."""
         return _decode_parents(self._value("select_parents"))
+
+    def child_bytes(self, parent: int, parent_round: int) -> ChildBytes:
+        """The bytes of a round's settled children."""
+        return _decode_bytes(self._value("select_child_bytes", parent=parent, round=parent_round))
 
     # Starting
 

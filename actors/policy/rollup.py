@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from millrace.model.rows import ChildBytes
+
 ONE: Final = 1 << 60
 """The whole of a task; every float from a hundredth on is a whole number of its parts."""
 
@@ -33,30 +35,11 @@ NO_SHARE: Final = Share()
 
 
 @dataclass(slots=True)
-class Bytes:
-    """The bytes of a task's settled children, and how many of them have told of some and of all."""
-
-    done: int = 0
-    counted: int = 0
-    size: int = 0
-    sized: int = 0
-
-    def add(self, share: Share, sign: int = 1) -> None:
-        """One more, or one less."""
-        if share.done is not None:
-            self.done += sign * share.done
-            self.counted += sign
-        if share.size is not None:
-            self.size += sign * share.size
-            self.sized += sign
-
-
-@dataclass(slots=True)
 class _Below:
     """Sums over the children of one round."""
 
-    settled: Bytes
-    active: Bytes
+    settled: ChildBytes
+    active: ChildBytes
     live: int = 0
     """Of the shares of active children; and of those whose size is known."""
     sized_live: int = 0
@@ -69,7 +52,7 @@ class _Below:
         if share.size is not None:
             self.sized_live += sign * share.at
             self.weighed += sign * share.size * share.at
-        self.active.add(share, sign)
+        _add(self.active, share, sign)
 
     def ratio(self, settled: int, total: int) -> tuple[int, int]:
         """How far all of them are together, as (n, of)."""
@@ -105,7 +88,7 @@ class _Node:
     def below_now(self) -> _Below:
         """The sums over its children."""
         if self.below is None:
-            self.below = _Below(Bytes(), Bytes())
+            self.below = _Below(ChildBytes(), ChildBytes())
         return self.below
 
     def compute(self) -> None:
@@ -134,6 +117,16 @@ class _Node:
             # Divided once, so that 2 of 3 is 2 / 3 and not a rounding of its share.
             self.shown = min(1.0, part / whole)
         self.share = Share(at, done, size)
+
+
+def _add(sums: ChildBytes, share: Share, sign: int) -> None:
+    """One child more (1) or less (-1)."""
+    if share.done is not None:
+        sums.done += sign * share.done
+        sums.counted += sign
+    if share.size is not None:
+        sums.size += sign * share.size
+        sums.sized += sign
 
 
 class Rollup:
@@ -179,7 +172,7 @@ class Rollup:
             node.below = None  # a new round begins
         self._stale[task_id] = None
 
-    def restore(self, task_id: int, settled: Bytes) -> None:
+    def restore(self, task_id: int, settled: ChildBytes) -> None:
         """The bytes of a counted task's settled children are these."""
         node = self._nodes.get(task_id)
         if node is not None and node.total:
@@ -197,7 +190,7 @@ class Rollup:
         if parent is not None and node.parent_id is not None:
             below = parent.below_now()
             below.add(node.share, -1)
-            below.settled.add(node.share)
+            _add(below.settled, node.share, 1)
             self._stale[node.parent_id] = None
         return True
 

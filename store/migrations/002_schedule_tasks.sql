@@ -171,6 +171,9 @@ DROP INDEX history_key;
 CREATE INDEX history_key ON history (key, name, id);
 DROP INDEX history_child;
 CREATE INDEX history_child ON history (parent_id, parent_round, seq, status, id) WHERE parent_id IS NOT NULL;
+-- What settled children had of bytes, to sum it up without their rows.
+CREATE INDEX history_bytes ON history (parent_id, parent_round, bytes_done, bytes_total, status)
+    WHERE parent_id IS NOT NULL AND bytes_done IS NOT NULL;
 CREATE INDEX history_series ON history (series_id) WHERE series_id IS NOT NULL;
 
 -- Children that count no more: they failed, and a retry of their spawner has spawned them anew.

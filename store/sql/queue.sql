@@ -239,6 +239,7 @@ SELECT json_group_array(json_array(id, name)) FROM (
     SELECT id, name FROM task INDEXED BY task_parked WHERE status = 'parked' AND id > :after ORDER BY id LIMIT :limit);
 
 -- name: select_parents
--- Active tasks with children in their round, and how many of those have settled.
-SELECT json_group_array(json_array(id, parent_id, child_total - child_active, child_total))
+-- Active tasks with children in their round, how many of those have settled, and whether any has told of bytes.
+SELECT json_group_array(json_array(
+    id, parent_id, child_total - child_active, child_total, round, bytes_done IS NOT NULL))
 FROM task INDEXED BY task_parent WHERE child_total > 0;

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.actors.policy.rollup import Bytes, Rollup
+from millrace.actors.policy.rollup import Rollup
+from millrace.model.rows import ChildBytes
 
 
 def shown(rollup: Rollup, task_id: int) -> float | None:
@@ -182,7 +183,7 @@ def test_what_settled_children_had_can_be_restored() -> None:
     """S-303: counters and sums over settled children make what there was before a restart."""
     rollup = Rollup()
     rollup.count(1, None, settled=2, total=4)
-    rollup.restore(1, Bytes(done=3000, counted=2, size=3000, sized=2))
+    rollup.restore(1, ChildBytes(done=3000, counted=2, size=3000, sized=2))
     assert shown(rollup, 1) == 0.5
     rollup.report(2, 1, 0.5, 500, 1000)
     rollup.report(3, 1, 0.0, 0, 1000)
@@ -223,9 +224,7 @@ def test_a_new_round_begins_without_bytes() -> None:
 
 @given(
     st.integers(0, 3),
-    st.lists(
-        st.tuples(st.integers(0, 16), st.none() | st.integers(0, 10**12), st.booleans()), min_size=1, max_size=12
-    ),
+    st.lists(st.tuples(st.integers(0, 16), st.none() | st.integers(0, 10**12), st.booleans()), min_size=1, max_size=12),
 )
 def test_a_parent_is_where_the_book_says(waiting: int, told: list[tuple[int, int | None, bool]]) -> None:
     """S-301: children in any order, settled and active, of known and unknown size: the weighted mean over all of them."""

@@ -17,7 +17,7 @@ from pykka._envelope import Envelope
 from pykka._ref import ActorRef
 from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]  # how pykka's refs ask to stop
 
-from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.mailbox import Beat, Mailbox, Reply
 from millrace.model.errors import InternalError
 
 log = logging.getLogger("millrace.actors")
@@ -56,6 +56,9 @@ class ThreadLoop:
 
 
 Watcher = Callable[["Actor", BaseException | None], None]
+
+_OWN = (_ActorStop, Beat)
+"""Messages that the loop handles by itself."""
 
 
 def crash_of(name: str, error: BaseException) -> InternalError:
@@ -121,6 +124,7 @@ class Actor(pykka.ThreadingActor):
         error: BaseException | None = None
         try:
             self.on_start()
+            self.mailbox.beat()
             while not self.actor_stopped.is_set():
                 self.turn(self.mailbox.inbox.take(self.wake_in(), self.batch_limit))
         except BaseException as caught:  # noqa: BLE001 - an actor's death is its own, whatever it died of
@@ -133,9 +137,9 @@ class Actor(pykka.ThreadingActor):
             self.wake()
             return
         messages = [envelope.message for envelope in envelopes]
-        stops = [envelope for envelope in envelopes if isinstance(envelope.message, _ActorStop)]
-        if stops:
-            messages = [message for message in messages if not isinstance(message, _ActorStop)]
+        own = [envelope for envelope in envelopes if isinstance(envelope.message, _OWN)]
+        if own:
+            messages = [message for message in messages if not isinstance(message, _OWN)]
         try:
             if messages:
                 self.receive(messages)
@@ -143,11 +147,13 @@ class Actor(pykka.ThreadingActor):
             for message in messages:
                 self.fail_message(message, error)
             raise
-        if stops:
+        for envelope in own:
+            if isinstance(envelope.message, Beat):
+                self.mailbox.beat()
+                continue
             self.actor_stopped.set()
-            for envelope in stops:
-                if envelope.reply_to is not None:
-                    envelope.reply_to.set(None)
+            if envelope.reply_to is not None:
+                envelope.reply_to.set(None)
 
     def end(self, error: BaseException | None) -> None:
         """Clear up and tell the watcher."""

@@ -6,6 +6,7 @@ sender notices nothing. Pykka's own references die with the actor, so they are n
 
 import queue
 import threading
+import time
 from typing import Generic, Protocol, TypeVar, cast
 
 from pykka._envelope import Envelope
@@ -14,6 +15,10 @@ from millrace.model.durations import LONGEST_WAIT_S
 
 T = TypeVar("T")
 M_contra = TypeVar("M_contra", contravariant=True)
+
+
+class Beat:
+    """A message that no actor sees: its loop notes that it has turned."""
 
 
 class Tells(Protocol[M_contra]):
@@ -65,10 +70,24 @@ class Mailbox(Generic[T]):
     def __init__(self, name: str) -> None:
         self.name = name
         self.inbox = Inbox()
+        self.beat_at: float | None = None
+        """When the actor's loop last turned to say so, in seconds since 1970; None: never."""
+        self._is_beat_asked = False
 
     def tell(self, message: T) -> None:
         """Put a message in; never blocks, from any thread."""
         self.inbox.put(Envelope(cast("object", message)))
+
+    def ask_beat(self) -> None:
+        """Have the actor's loop say that it turns: ``beat_at`` moves on, or the loop is stuck. At most one is on its way."""
+        if not self._is_beat_asked:
+            self._is_beat_asked = True
+            self.inbox.put(Envelope(Beat()))
+
+    def beat(self) -> None:
+        """The loop has turned. Called by the actor."""
+        self._is_beat_asked = False
+        self.beat_at = time.time()
 
 
 class Reply(Generic[T]):

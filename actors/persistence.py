@@ -77,6 +77,8 @@ from millrace.model.errors import (
     StoreError,
     StoreMoved,
 )
+from millrace.model.families import DIRECTIONS
+from millrace.model.io import decode_moved
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.store.faults import code_name
 from millrace.store.session import Session
@@ -449,6 +451,9 @@ class Persistence(Actor):
         for outcome in outcomes:
             if outcome.abandoned:
                 ledger.effects.count("abandoned_runs", outcome.name)
+            if outcome.actual_io is not None:
+                for direction, moved in zip(DIRECTIONS, decode_moved(outcome.actual_io), strict=True):
+                    ledger.effects.count("task_bytes", outcome.name, direction, by=moved)
         going_on = set(ledger.effects.continues)
         ended = tuple(
             (outcome.task_id, outcome.duration_s)

@@ -6,7 +6,7 @@ stopped, failed. ``start`` is possible from every state but failed.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final, TypeVar
@@ -45,6 +45,7 @@ from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
 from millrace.model.errors import MillraceError, SchedulerFailed, SchedulerStopped, StoreError
+from millrace.model.measures import FileSizes, QueueState
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.priority import Priority
 from millrace.model.records import Restarts, TaskRecord
@@ -53,12 +54,16 @@ from millrace.model.rows import Claim, Phase
 from millrace.model.tags import decode_tags
 from millrace.store.connection import Location
 from millrace.store.fork import ForkGuard
+from millrace.store.measures import measure_files, measure_queue, sqlite_versions
 from millrace.store.ownership import Ownership
 from millrace.store.readers import Readers
 from millrace.store.session import Session
 
 log = logging.getLogger("millrace")
 T = TypeVar("T")
+
+GaugeSource = Callable[[], Iterable[tuple[str, tuple[str, ...], float]]]
+"""Gives (family of ``model.families``, values of its labels, value). From any thread; must not block."""
 
 STOP_AFTER_S: Final = 5.0
 """Seconds that bodies have to end once they were asked to stop for a shutdown, where ``cancel_timeout`` is not less."""
@@ -159,6 +164,8 @@ class Runtime:
         self.executors.when_starved(self._refill_later)
         self._guardian: Guardian | None = None
         self.supervisors: Supervisors | None = None
+        self.gauges: list[GaugeSource] = []
+        """Who else has something to measure: asked at each scrape, in the scraping thread."""
 
     # Opening and starting
 
@@ -340,6 +347,21 @@ class Runtime:
         if self._readers is None:
             raise SchedulerStopped
         return self._readers
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process runs the store."""
+        return self._state in (Phases.STARTING, Phases.RUNNING, Phases.STOPPING)
+
+    def measure_queue(self) -> QueueState:
+        """The active tasks, counted; nothing where the store is not open, which this does not open it for. From any thread."""
+        readers = self._readers
+        return QueueState() if readers is None else measure_queue(readers)
+
+    def measure_files(self) -> FileSizes | None:
+        """What the store takes on its disk; None where it is not open. OSError where its file is gone."""
+        location, readers = self._location, self._readers
+        return None if location is None or readers is None else measure_files(location)
 
     def ask(self, request: Request, reply: Reply[T]) -> T:
         """Send a request to the persistence actor and wait for its answer."""
@@ -630,6 +652,11 @@ class Runtime:
         with self._lock:
             if self._state is Phases.STOPPED:
                 self._release()
+
+
+def store_versions() -> tuple[str, str]:
+    """The versions of SQLite and of apsw, for who may not ask them."""
+    return sqlite_versions()
 
 
 def dispatched(run: Run, now_ms: int) -> events.Dispatched:

@@ -58,7 +58,7 @@ class Tally:
     def counts(self) -> Counter[CountKey]:
         """All that was counted so far: (counter, task name, value) to how often."""
         with self._lock:
-            return Counter(self._counts)  # type: ignore[arg-type]  # seconds are counted too
+            return Counter(self._counts)
 
     def histograms(self) -> dict[tuple[str, str], Histogram]:
         """All histograms as they are now, by family and label."""

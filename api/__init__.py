@@ -75,6 +75,7 @@ from millrace.model.events import (
     Unblocked,
     Waiting,
 )
+from millrace.model.metrics import MetricsSnapshot
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildResult, ChildSummary, IoBudget, Json, Restarts, TaskId, TaskRecord
 from millrace.model.retention import Retention
@@ -124,6 +125,7 @@ __all__ = [
     "InvalidTask",
     "IoBudget",
     "Json",
+    "MetricsSnapshot",
     "MillraceError",
     "NoParent",
     "Outcome",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from millrace.actors.enqueueing import Stored
     from millrace.definition import Definition
     from millrace.executors.run import Run
+    from millrace.metrics.readings import Reader, Readings
     from millrace.model.durations import Seconds
     from millrace.options import Options
     from millrace.scheduler import Scheduler
@@ -81,8 +83,22 @@ class Core:
             self.domains[domain.name] = domain
         self.runtime = Runtime(lambda: locate(path), catalog=self, bodies=Calls(self), settings=settings)
         self.futures = Futures(self)
+        self._reader: Reader | None = None
+        self._reading = Lock()
+
+    def read_metrics(self) -> Readings:
+        """All that is measured, now."""
+        from millrace.metrics.readings import Reader  # noqa: PLC0415 - who never asks need not load it
+
+        with self._reading:
+            if self._reader is None:
+                self._reader = Reader(self.runtime, self._task_names)
+            return self._reader.read()
 
     # The tasks
+
+    def _task_names(self) -> list[str]:
+        return [name for domain in self.domains.values() for name in domain.tasks]
 
     def task_named(self, name: str) -> Task[..., Any] | None:
         """The task of a qualified name, where one of the domains has it."""
@@ -110,6 +126,13 @@ class Core:
         Raises:
             InvalidTask, PayloadTooLarge, UnknownTask: nothing is written.
         """
+        try:
+            return self._prepare(submission, place)
+        except (InvalidTask, UnknownTask):
+            self.runtime.tally.count("submissions", submission.task.name, "invalid")
+            raise
+
+    def _prepare(self, submission: Submission[Any], place: Place | None) -> NewTask:
         task = submission.task
         if self.domains.get(task.domain.name) is not task.domain:
             raise UnknownTask(task.name, self.domains)

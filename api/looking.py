@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.model.errors import InvalidTask
 from millrace.model.events import Event
 from millrace.model.filters import Filters
+from millrace.model.metrics import MetricsSnapshot
 from millrace.model.records import TaskId, TaskRecord
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import NO_TAGS
@@ -112,6 +113,16 @@ class Looking(Operations):
     def children(self, parent: TaskId) -> Iterator[TaskRecord]:
         """Every child a task ever had, by id, streamed."""
         return self._core.children(parent)
+
+    def metrics(self) -> MetricsSnapshot:
+        """What was counted since this scheduler was made, and the gauges as they are now: see ``MetricsSnapshot`` for the names.
+
+        Never raises and opens nothing: before ``start()`` and after ``stop()`` what would have to be read of the store is
+        left out. At a moment's reading ``runs_started_total`` less ``runs_finished_total`` is ``running``.
+        """
+        from millrace.metrics.snapshot import snapshot  # noqa: PLC0415 - who never asks need not load it
+
+        return snapshot(self._core.read_metrics())
 
     def subscribe(
         self,

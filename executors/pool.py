@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from millrace.executors.bodies import Bodies
-from millrace.executors.counts import Census
 from millrace.executors.run import Run
 from millrace.executors.threads import Report, ThreadExecutor
+from millrace.model.census import Census
 from millrace.model.errors import InterruptReason
 from millrace.model.outcomes import RunOutcome
 from millrace.model.rows import Claim, Phase

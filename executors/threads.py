@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from millrace.executors.counts import Census, RunCounts
+from millrace.executors.counts import RunCounts
 from millrace.executors.run import Run
+from millrace.model.census import Census
 from millrace.model.errors import InterruptReason
 from millrace.model.outcomes import RunOutcome
 

@@ -35,6 +35,12 @@ def check_io(io: object) -> IoBudget:
     return io
 
 
+def decode_moved(text: str) -> Moved:
+    """What a run has recorded, as ``encode_moved`` wrote it."""
+    moved: Moved = _decode(text)
+    return moved
+
+
 def encode_io(io: IoBudget | None) -> str | None:
     """A row's column from a budget."""
     if io is None:

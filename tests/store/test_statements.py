@@ -17,7 +17,7 @@ from millrace.store.statements import SQL, parse
 from millrace.store.writer import Writer
 
 ROOT = Path(__file__).parents[2]
-LAYERS = ("model", "store", "executors", "actors", "api", "cli")
+LAYERS = ("model", "store", "executors", "actors", "metrics", "api", "cli")
 SQL_TEXT = re.compile(
     r"^\s*(SELECT\s|INSERT\s+(OR\s+\w+\s+)?INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|CREATE\s+(TABLE\s+(?!sqlite_stat)|INDEX|TEMP)|DROP\s|ALTER\s+TABLE"
     r"|BEGIN\s+IMMEDIATE|WITH\s+RECURSIVE)"

@@ -1,0 +1,18 @@
+"""What is measured of a scheduler, and how it gets out: Prometheus, alerts, dashboard. Listens only; changes nothing.
+
+Counters are the runtime's own (``actors.tally``, ``executors.counts``), kept whether anybody asks or not. Gauges are read when
+somebody asks. A failure in here is counted, and never reaches the runtime.
+
+| module | knows |
+|---|---|
+| ``readings`` | one scheduler at one moment: every family, with all series of registered tasks |
+| ``queue`` | the gauges that the store has to be asked for, at most as often as they are worth |
+| ``labels`` | which task names have series of their own |
+| ``snapshot`` | readings as ``Scheduler.metrics()`` gives them |
+| ``exporter`` | several schedulers as one Prometheus collector, cached for a second |
+| ``exposition`` | readings as text, in Prometheus' format and as OpenMetrics |
+| ``app`` | ``/metrics``, ``/healthz`` and ``/readyz`` as a WSGI application |
+| ``server`` | the same on a port of its own |
+| ``alerts``, ``alert_tests`` | alert rules, and what promtool tests them with |
+| ``dashboard`` | the Grafana dashboard |
+"""

@@ -1,0 +1,254 @@
+"""One scheduler at one moment: every family of ``model.families``, with all series of its registered tasks.
+
+What runs and what has run comes from one census under the executors' lock, so that started less finished is running. All
+else is read just before or after it.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import product
+from typing import Final
+
+from millrace.actors.runtime import Phases, Runtime, store_versions
+from millrace.actors.tally import CRASHED_RUNS
+from millrace.metrics.labels import Names
+from millrace.metrics.queue import QueueWatch
+from millrace.model.census import Census
+from millrace.model.errors import MillraceError
+from millrace.model.families import FAMILIES, Family, Labels
+from millrace.model.histograms import Histogram
+from millrace.model.measures import QueueState
+
+_EXECUTORS: Final = {"run": "thread", "hook": "hook"}
+"""Name of a pool to the label that it has."""
+
+Numbers = dict[str, dict[Labels, float]]
+Histograms = dict[str, dict[Labels, Histogram]]
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What was read: family to the values of its labels to the value."""
+
+    numbers: Numbers
+    histograms: Histograms
+
+
+class Reader:
+    """Reads one scheduler. From any thread, one at a time.
+
+    Args:
+        runtime: of the scheduler.
+        registered: the qualified names of its tasks.
+    """
+
+    def __init__(self, runtime: Runtime, registered: Callable[[], Iterable[str]]) -> None:
+        self._runtime = runtime
+        self._registered = registered
+        self._names = Names(())
+        self._known: tuple[str, ...] | None = None
+        self._zeros: Numbers = {}
+        self._empty: dict[str, tuple[Labels, ...]] = {}
+        self._errors = 0
+        self._queue = QueueWatch(runtime.measure_queue, monotonic=runtime.times.monotonic, detach=runtime.loop.detach)
+
+    def read(self) -> Readings:
+        """All families. What cannot be read is left out and counted, and never raises."""
+        began = time.perf_counter()
+        self._take_names()
+        numbers: Numbers = {family: series.copy() for family, series in self._zeros.items()}
+        histograms: Histograms = {
+            family: {labels: Histogram(FAMILIES[family].bounds) for labels in series}
+            for family, series in self._empty.items()
+        }
+        self._read_counts(numbers, histograms)
+        self._read_runs(numbers, histograms)
+        self._read_actors(numbers)
+        self._read_store(numbers)
+        self._read_others(numbers)
+        numbers["events_dropped_total"][()] = self._runtime.hub.dropped
+        numbers["collector_errors_total"][()] = self._errors
+        numbers["collector_duration_seconds"][()] = time.perf_counter() - began
+        return Readings(numbers, histograms)
+
+    # Series that are there from the start
+
+    def _take_names(self) -> None:
+        """Tasks are declared at import, some of them late: where there are new ones, their series begin."""
+        known = tuple(self._registered())
+        if known == self._known:
+            return
+        self._known = known
+        self._names = Names(known)
+        self._zeros = {
+            name: dict.fromkeys(self._series(family), 0.0)
+            for name, family in FAMILIES.items()
+            if family.kind != "histogram"
+        }
+        self._zeros["build_info"] = {_versions(): 1.0}
+        self._empty = {
+            name: tuple(self._series(family)) for name, family in FAMILIES.items() if family.kind == "histogram"
+        }
+
+    def _series(self, family: Family) -> Iterable[Labels]:
+        """The labels of a family's series that are known before anything has happened."""
+        parts: list[Iterable[Labels]] = []
+        labels = list(family.labels)
+        if labels[:2] == ["domain", "task"]:
+            parts.append(self._names.tasks)
+            del labels[:2]
+        for label in labels:
+            if label == "domain":
+                parts.append((domain,) for domain in self._names.domains if domain != "flow")
+            elif label == "scope":
+                parts.append((scope,) for scope in ("global", *self._names.domains) if scope != "flow")
+            elif label in family.values:
+                parts.append((value,) for value in family.values[label])
+            else:
+                return []  # configured, or found out
+        return [sum(combination, ()) for combination in product(*parts)]
+
+    # Counted
+
+    def _read_counts(self, numbers: Numbers, histograms: Histograms) -> None:
+        tally = self._runtime.tally
+        for (counter, name, value), count in tally.counts().items():
+            if counter == CRASHED_RUNS:
+                self._add(numbers, "runs_started_total", self._names.task(name), count)
+                self._add(numbers, "runs_finished_total", (*self._names.task(name), "crashed"), count)
+                continue
+            family = FAMILIES.get(f"{counter}_total")
+            if family is not None:
+                self._add(numbers, family.name, self._labels(family, name, value), count)
+        for (family_name, name), histogram in tally.histograms().items():
+            labels = self._labels(FAMILIES[family_name], name, name)
+            self._merge(histograms, family_name, labels, histogram)
+
+    def _labels(self, family: Family, name: str, value: str) -> Labels:
+        labels: list[str] = []
+        for label in family.labels:
+            if label == "domain":
+                labels.append(self._names.domain(name))
+            elif label == "task":
+                labels.append(self._names.task(name)[1])
+            else:
+                labels.append(value)
+        return tuple(labels)
+
+    @staticmethod
+    def _add(numbers: Numbers, family: str, labels: Labels, value: float) -> None:
+        series = numbers[family]
+        series[labels] = series.get(labels, 0.0) + value
+
+    @staticmethod
+    def _merge(histograms: Histograms, family: str, labels: Labels, part: Histogram) -> None:
+        whole = histograms[family].setdefault(labels, Histogram(part.bounds))
+        whole.add(part.buckets, part.total)
+
+    # Runs
+
+    def _read_runs(self, numbers: Numbers, histograms: Histograms) -> None:
+        bodies, hooks = self._runtime.executors.census()
+        for name, runs in bodies.names.items():
+            task = self._names.task(name)
+            self._add(numbers, "runs_started_total", task, runs.started)
+            for outcome, count in runs.finished.items():
+                self._add(numbers, "runs_finished_total", (*task, outcome), count)
+            self._merge(histograms, "run_duration_seconds", task, runs.durations)
+            self._merge(histograms, "wait_seconds", task[:1], runs.waits)
+        for name, count in bodies.running.items():
+            self._add(numbers, "running", ("global",), count)
+            domain = self._names.domain(name)
+            if domain != "global":  # (a domain of that name would be counted twice)
+                self._add(numbers, "running", (domain,), count)
+        ages = numbers["oldest_run_age_seconds"]
+        for name, age_s in bodies.oldest_s.items():
+            domain = self._names.domain(name)
+            ages[domain,] = max(ages.get((domain,), 0.0), age_s)
+        limits = numbers["concurrency_limit"]
+        limits.clear()  # a domain without a limit has none; those that have are told by who knows them
+        limits["global",] = self._runtime.slots
+        for census in (bodies, hooks):
+            self._read_pool(numbers, histograms, census)
+
+    def _read_pool(self, numbers: Numbers, histograms: Histograms, census: Census) -> None:
+        executor = _EXECUTORS.get(census.executor, census.executor)
+        for state, count in census.workers.items():
+            numbers["workers"][executor, state] = count
+        self._merge(histograms, "cancel_latency_seconds", (executor,), census.latency)
+
+    # Read
+
+    def _read_actors(self, numbers: Numbers) -> None:
+        runtime = self._runtime
+        supervisors = runtime.supervisors
+        if supervisors is not None:
+            numbers["supervisors"]["awake",] = supervisors.awake
+            numbers["supervisors"]["asleep",] = supervisors.asleep
+        for box in (runtime.persistence, runtime.clock, runtime.dispatcher, runtime.guardian_box):
+            numbers["actor_inbox_messages"][box.name,] = len(box.inbox)
+        numbers["owner"][()] = int(runtime.is_owner)
+        beats = numbers["dispatcher_heartbeat_timestamp_seconds"]
+        if runtime.state is Phases.RUNNING and runtime.dispatcher.beat_at is not None:
+            beats[()] = runtime.dispatcher.beat_at
+            runtime.dispatcher.ask_beat()  # the answer is the next scrape's: one that never comes is what this is for
+        else:
+            beats.clear()
+
+    def _read_store(self, numbers: Numbers) -> None:
+        sizes = ("store_size_bytes", "store_wal_bytes", "store_free_bytes")
+        try:
+            files = self._runtime.measure_files()
+            state = self._queue.look()
+        except (MillraceError, OSError):
+            self._errors += 1
+            files, state = None, QueueState()
+        for family, size in zip(sizes, files or (None, None, None), strict=True):
+            if size is None:
+                numbers[family].clear()
+            else:
+                numbers[family][()] = size
+        self._read_queue(numbers, state)
+
+    def _read_queue(self, numbers: Numbers, state: QueueState) -> None:
+        now_ms = self._runtime.times.wall_ms()
+        ages = numbers["oldest_ready_age_seconds"]
+        for entry in state.counts:
+            domain = self._names.domain(entry.name)
+            self._add(numbers, "tasks", (domain, entry.status), entry.tasks)
+            if entry.ready_since_ms is not None:
+                ages[domain,] = max(ages.get((domain,), 0.0), (now_ms - entry.ready_since_ms) / 1000)
+        for times in state.schedules:
+            task = self._names.task(times.name)[1:]
+            for family, at_ms in (
+                ("schedule_next_run_timestamp_seconds", times.next_run_ms),
+                ("schedule_last_success_timestamp_seconds", times.last_success_ms),
+            ):
+                if at_ms is not None:
+                    numbers[family][task] = at_ms / 1000
+
+    def _read_others(self, numbers: Numbers) -> None:
+        for source in self._runtime.gauges:
+            try:
+                for family, labels, value in source():
+                    numbers[family][labels] = value
+            except Exception:  # noqa: BLE001 - whatever a source raises, a scrape has what the others gave
+                self._errors += 1
+
+
+def total(family: Family, series: Mapping[Labels, float]) -> float | None:
+    """The value of a family over all its labels; None where it has none."""
+    if not series or family.whole == "none":
+        return None
+    if family.whole == "sum":
+        return sum(series.values())
+    if family.whole == "max":
+        return max(series.values())
+    return series.get(family.whole)
+
+
+def _versions() -> Labels:
+    return version("millrace"), platform.python_version(), *store_versions()

@@ -1,0 +1,42 @@
+"""What a pool of runs counts, as values: see ``executors.counts`` for when each is counted."""
+
+from dataclasses import dataclass, field
+
+from millrace.model.families import RUN_BOUNDS, WAIT_BOUNDS
+from millrace.model.histograms import Histogram
+
+
+class RunsOfName:
+    """What is counted of the runs of one task."""
+
+    __slots__ = ("durations", "finished", "started", "waits")
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.finished: dict[str, int] = {}
+        """By what the runs came to: see ``model.outcomes.result_of``."""
+        self.durations = Histogram(RUN_BOUNDS)
+        self.waits = Histogram(WAIT_BOUNDS)
+
+    def copy(self) -> "RunsOfName":
+        """As it is now."""
+        same = RunsOfName()
+        same.started, same.finished = self.started, self.finished.copy()
+        same.durations, same.waits = self.durations.copy(), self.waits.copy()
+        return same
+
+
+@dataclass(slots=True)
+class Census:
+    """A pool at one moment."""
+
+    executor: str
+    names: dict[str, RunsOfName] = field(default_factory=dict[str, RunsOfName])
+    running: dict[str, int] = field(default_factory=dict[str, int])
+    """Runs under way by task name: those that began, and have not ended nor been given up."""
+    oldest_s: dict[str, float] = field(default_factory=dict[str, float])
+    """By task name: seconds that its oldest run takes by now."""
+    workers: dict[str, int] = field(default_factory=dict[str, int])
+    """Threads by what they do."""
+    latency: Histogram = field(default_factory=lambda: Histogram(WAIT_BOUNDS))
+    """From asked to stop to stopped."""

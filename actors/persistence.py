@@ -53,6 +53,7 @@ from millrace.actors.requests import (
     Reconcile,
     Recover,
     Refill,
+    RefreshLimits,
     Repeat,
     Request,
     Resume,
@@ -104,6 +105,7 @@ _KEPT = (
     GiveUpRetry,
     Cascade,
     PromoteDue,
+    RefreshLimits,
     EndPauses,
     ResumePreempted,
     FindOffers,
@@ -541,6 +543,8 @@ class Persistence(Actor):
                 ledger.effects.cascades.extend(cancelling.cascade(ledger, list(parents)))
             case PromoteDue():
                 self._promote(ledger)
+            case RefreshLimits():
+                tuning.refresh(ledger, self._code_limits())
             case EndPauses(timer):
                 self._end_pauses(ledger, timer)
             case ResumePreempted():

@@ -225,6 +225,11 @@ class PromoteDue:
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshLimits:
+    """Look at the program's own limits again: a task that has one was added."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndPauses:
     """End the pauses whose time has come, and set a timer for the next."""
 
@@ -303,6 +308,7 @@ Work: TypeAlias = (
     | FindOffers
     | Cascade
     | PromoteDue
+    | RefreshLimits
     | EndPauses
     | ResumePreempted
     | SampleProgress

@@ -6,10 +6,10 @@ stopped, failed. ``start`` is possible from every state but failed.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from millrace.actors.actor import Actor, Loop, ThreadLoop
 from millrace.actors.clock import Arm, Clock
@@ -29,6 +29,7 @@ from millrace.actors.requests import (
     PutBack,
     Reconcile,
     Recover,
+    RefreshLimits,
     Request,
     SampleProgress,
     Submit,
@@ -45,6 +46,7 @@ from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
 from millrace.model.errors import MillraceError, SchedulerFailed, SchedulerStopped, StoreError
+from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
 from millrace.model.measures import FileSizes, QueueState
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.priority import Priority
@@ -87,6 +89,14 @@ class Settings:
     max_crashes: int
     progress_interval_s: float | None = 0.5
     retention: Retention = Retention()  # noqa: RUF009 - frozen
+    preempt_at: int | None = 0
+    aging: Aging | None = None
+    throttle: Throttle = Throttle()  # noqa: RUF009 - frozen
+    pressure: Mapping[str, Callable[[], float]] = field(default_factory=dict[str, Callable[[], float]])
+    resources: Literal["psutil"] | ResourceSampler | None = None
+    bandwidth_limit: float | None = None
+    task_rates: Callable[[], Mapping[str, RateLimit]] = dict
+    """The rates of the tasks' decorators, by name: those of ``limits`` come before them."""
 
 
 class Phases(Enum):
@@ -332,9 +342,14 @@ class Runtime:
         reply: Reply[None] = Reply()
         self.ask(Tune(kind, name, value, reply), reply)
 
+    def refresh_limits(self) -> None:
+        """The program has other limits of its own than when they were last looked at: a task with a rate was added."""
+        self.tell(RefreshLimits())
+
     def _code_limits(self) -> Limits:
         """The program's own."""
-        return self._settings.limits
+        limits = self._settings.limits
+        return replace(limits, task_rates={**self._settings.task_rates(), **limits.task_rates})
 
     def _on_limits(self, limits: Limits) -> None:
         """Limits or pauses have changed. Told in every state: a start that is under way has read the former ones already."""

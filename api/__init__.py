@@ -75,6 +75,7 @@ from millrace.model.events import (
     Unblocked,
     Waiting,
 )
+from millrace.model.limits import Aging, RateLimit, ResourceSampler, ResourceSnapshot, Throttle
 from millrace.model.metrics import MetricsSnapshot
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildResult, ChildSummary, IoBudget, Json, Restarts, TaskId, TaskRecord
@@ -90,6 +91,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActorRestarted",
+    "Aging",
     "BatchSubmitted",
     "CancelRequested",
     "CancelResult",
@@ -137,6 +139,9 @@ __all__ = [
     "Preempted",
     "Priority",
     "Progress",
+    "RateLimit",
+    "ResourceSampler",
+    "ResourceSnapshot",
     "Restarts",
     "Resumed",
     "Retention",
@@ -176,6 +181,7 @@ __all__ = [
     "TaskNotFound",
     "TaskRecord",
     "TaskStatus",
+    "Throttle",
     "TtlFrom",
     "Unblocked",
     "UnknownTask",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -25,6 +26,7 @@ from millrace.model.codec import PayloadCodec, UndecodablePayload, check_key, ch
 from millrace.model.durations import due_ms, ms_to_datetime, to_seconds
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
 from millrace.model.io import NO_IO, decode_io, encode_io
+from millrace.model.limits import RateLimit
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildSummary, TaskId, TaskRecord
 from millrace.model.retry import DEFAULT_RETRY, Retry
@@ -76,12 +78,19 @@ class Core:
         self.max_payload = max_payload
         self.executors = EXECUTORS
         self.cancel_timeout_s = settings.cancel_timeout_s
+        self._rated: set[str] = set()
+        """The tasks whose decorators' rates the runtime has been told of."""
         self.domains: dict[str, Domain] = {}
         for domain in domains:
             if domain.name in self.domains:
                 raise ValueError(f"domains: expected each name once, {domain.name!r} came twice")
             self.domains[domain.name] = domain
-        self.runtime = Runtime(lambda: locate(path), catalog=self, bodies=Calls(self), settings=settings)
+        self.runtime = Runtime(
+            lambda: locate(path),
+            catalog=self,
+            bodies=Calls(self),
+            settings=replace(settings, task_rates=self.task_rates),
+        )
         self.futures = Futures(self)
         self._reader: Reader | None = None
         self._reading = Lock()
@@ -99,6 +108,13 @@ class Core:
 
     def _task_names(self) -> list[str]:
         return [name for domain in self.domains.values() for name in domain.tasks]
+
+    def task_rates(self) -> dict[str, RateLimit]:
+        """The rates that decorators give, by the names of their tasks."""
+        tasks = [task for domain in self.domains.values() for task in tuple(domain.tasks.values())]
+        rates = {task.name: rate for task in tasks if (rate := task.definition.rate_limit) is not None}
+        self._rated.update(rates)
+        return rates
 
     def task_named(self, name: str) -> Task[..., Any] | None:
         """The task of a qualified name, where one of the domains has it."""
@@ -137,6 +153,9 @@ class Core:
         if self.domains.get(task.domain.name) is not task.domain:
             raise UnknownTask(task.name, self.domains)
         definition, options = task.definition, submission.options
+        if definition.rate_limit is not None and task.name not in self._rated:
+            self._rated.add(task.name)
+            self.runtime.refresh_limits()
         defaults, general = definition.defaults, task.domain.defaults
         codec = definition.payload_codec
         payload = codec.encode(submission.bound, max_bytes=self.max_payload)

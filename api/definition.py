@@ -9,6 +9,7 @@ import msgspec
 from millrace.model.catalog import Traits
 from millrace.model.codec import MemoCodec, PayloadCodec, UndecodablePayload
 from millrace.model.errors import InvalidTask
+from millrace.model.limits import RateLimit
 from millrace.options import Options, TagsOf, TextOf
 
 _encode = msgspec.json.Encoder().encode
@@ -24,6 +25,7 @@ class Definition:
         key: gives the key of a submission from its payload.
         label: gives what people are shown.
         tags: gives tags, where the defaults have none.
+        rate_limit: bounds how fast its bodies start, where the scheduler says nothing else.
 
     Raises:
         InvalidTask: the body's payload is of types that JSON cannot carry.
@@ -39,6 +41,7 @@ class Definition:
         "memo_codec",
         "name",
         "payload_codec",
+        "rate_limit",
         "tags",
         "traits",
     )
@@ -52,6 +55,7 @@ class Definition:
         key: TextOf | None,
         label: TextOf | None,
         tags: TagsOf | None,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         self.name = name
         self.payload_codec = PayloadCodec(fn, task_name=name)
@@ -60,6 +64,7 @@ class Definition:
         self.key = key
         self.label = label
         self.tags = tags
+        self.rate_limit = rate_limit
         self.finalizer: Callable[..., Any] | None = None
         self.final_codec: MemoCodec | None = None
         self.hook: Callable[..., Any] | None = None

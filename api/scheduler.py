@@ -7,17 +7,28 @@ import queue
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 from millrace.acting import Acting, check_retention
-from millrace.actors.policy.limits import Limits
 from millrace.actors.runtime import Runtime, Settings
 from millrace.core import Core
+from millrace.limits import (
+    NOTHING,
+    check_aging,
+    check_bandwidth,
+    check_limits,
+    check_names,
+    check_preempt_at,
+    check_pressure,
+    check_resources,
+    check_throttle,
+)
 from millrace.looking import Looking
 from millrace.model.durations import Seconds, to_seconds
+from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
 from millrace.model.records import Restarts
 from millrace.model.retention import Retention
 from millrace.model.retry import Retry
@@ -39,6 +50,20 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         state: objects that bodies ask for by type, with ``ctx.state``, where their domain has none.
         max_concurrency: bodies and finalizers that run at once, at least 1.
         retry: how failed runs are repeated where neither submission, task nor domain says.
+        preempt_at: tasks of this priority, and more urgent ones, make a running body of a less urgent one stop where no slot is
+            free; None: none does.
+        aging: how tasks become more urgent by waiting; None: not at all.
+        throttle: which priorities wait under which pressure.
+        group_concurrency: bodies and finalizers of a group that run at once, by group, at least 1 each.
+        default_group_concurrency: the same of every other group; None: no bound.
+        group_weights: shares of the slots, by group, at least 1 each.
+        default_group_weight: the share of every other group, and of all ungrouped tasks together.
+        group_min_slots: slots that a group has at least where it has work for them, by group.
+        rate_limits: how fast bodies of a task start, by its qualified name, in place of the decorator's.
+        group_rate_limits: the same of all tasks of a group together.
+        pressure: sources of pressure by name; each is called about once a second, in threads of its own, and gives 0..1.
+        resources: what reads the machine's load: "psutil", or an object with ``sample()``; None: nothing.
+        bandwidth_limit: bytes a second of the network, more than 0: adds the source "network".
         retention: how much of the history is kept; by default the newest 10,000 rows, and as many dead letters.
         progress_interval: seconds between two Progress events of a task at least; None: no such events.
         cancel_timeout: seconds that a body has to end after a cancel, and a cancel hook to run, before it is given up.
@@ -50,6 +75,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
 
     Raises:
         ValueError, TypeError: an argument is not as said. Nothing is opened before the first call that needs the store.
+        InvalidTask: a group's name is empty or longer than 256 characters.
     """
 
     def __init__(
@@ -61,6 +87,19 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         max_concurrency: int = 4,
         retry: Retry | None = None,
         retention: Retention | None = None,
+        preempt_at: int | None = 0,
+        aging: Aging | None = None,
+        throttle: Throttle | None = None,
+        group_concurrency: Mapping[str, int] = NOTHING,
+        default_group_concurrency: int | None = None,
+        group_weights: Mapping[str, int] = NOTHING,
+        default_group_weight: int = 1,
+        group_min_slots: Mapping[str, int] = NOTHING,
+        rate_limits: Mapping[str, RateLimit] = NOTHING,
+        group_rate_limits: Mapping[str, RateLimit] = NOTHING,
+        pressure: Mapping[str, Callable[[], float]] = NOTHING,
+        resources: Literal["psutil"] | ResourceSampler | None = None,
+        bandwidth_limit: float | None = None,
         progress_interval: Seconds | None = 0.5,
         cancel_timeout: Seconds = 30.0,
         durability: Literal["power", "process"] = "power",
@@ -72,8 +111,25 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         if durability not in ("power", "process"):
             raise ValueError(f"durability: expected 'power' or 'process', got {durability!r}")
         self.name = name
+        domains = tuple(domains)
         settings = Settings(
-            limits=Limits(slots=at_least("max_concurrency", max_concurrency, 1)),
+            limits=check_limits(
+                max_concurrency=max_concurrency,
+                domains=domains,
+                group_concurrency=group_concurrency,
+                default_group_concurrency=default_group_concurrency,
+                group_weights=group_weights,
+                default_group_weight=default_group_weight,
+                group_min_slots=group_min_slots,
+                rate_limits=rate_limits,
+                group_rate_limits=group_rate_limits,
+            ),
+            preempt_at=check_preempt_at(preempt_at),
+            aging=check_aging(aging),
+            throttle=check_throttle(throttle),
+            pressure=check_pressure(pressure),
+            resources=check_resources(resources),
+            bandwidth_limit=check_bandwidth(bandwidth_limit),
             cancel_timeout_s=to_seconds(cancel_timeout, "cancel_timeout"),
             is_power_safe=durability == "power",
             restarts=restarts if restarts is not None else Restarts(),
@@ -95,6 +151,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
             settings=settings,
         )
         self._runtime = self._core.runtime
+        self._rate_limits = tuple(settings.limits.task_rates)
         self._stops_at_exit = False
 
     # Life
@@ -103,9 +160,11 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         """Take the store, take up what the last process left, and begin to run tasks. Repeated, it does nothing.
 
         Raises:
+            ValueError: ``rate_limits`` names a task that no domain has.
             StoreLocked: another live scheduler, in this process or another, runs this store.
             StoreError: the store cannot be opened.
         """
+        check_names(self._rate_limits, self._core.task_named)
         self._runtime.start()
         if not self._stops_at_exit:
             self._stops_at_exit = True

@@ -11,6 +11,7 @@ from millrace.handle import Outcome
 from millrace.model.codec import check_task_name
 from millrace.model.durations import Seconds
 from millrace.model.errors import InvalidTask
+from millrace.model.limits import RateLimit
 from millrace.model.records import IoBudget
 from millrace.model.retry import Retry
 from millrace.model.schedule import Schedule
@@ -93,6 +94,7 @@ class Domain:
         max_failures: float | None = None,
         child_concurrency: int | None = None,
         executor: str = "thread",
+        rate_limit: RateLimit | None = None,
     ) -> Callable[[Callable[Concatenate[Context, P], R]], "Task[P, R]"]:
         """Decorator: turns ``def body(ctx, ...payload) -> memo`` into a Task.
 
@@ -114,6 +116,7 @@ class Domain:
             max_failures: failed children that are tolerated: an int is their number, a float their share, judged at the end.
             child_concurrency: children that may run at once.
             executor: what runs it, one of the scheduler's.
+            rate_limit: how fast bodies may start, where the scheduler's ``rate_limits`` has none for it.
 
         Raises:
             InvalidTask: the name is taken or no name, or the body's payload is of types that JSON cannot carry.
@@ -142,6 +145,8 @@ class Domain:
         )
         check_callable("key", key)
         check_callable("label", label)
+        if rate_limit is not None and not isinstance(rate_limit, RateLimit):
+            raise TypeError(f"rate_limit: expected a RateLimit, got {type(rate_limit).__name__}")
 
         def define(fn: Callable[Concatenate[Context, P], R]) -> Task[P, R]:
             local = check_task_name(name if name is not None else fn.__name__, "task")
@@ -149,7 +154,13 @@ class Domain:
             if qualified in self.tasks:
                 raise InvalidTask(f"task: expected a new name in domain {self.name!r}, {local!r} is defined already")
             definition = Definition(
-                qualified, fn, defaults=defaults, key=key, label=label, tags=tags if callable(tags) else None
+                qualified,
+                fn,
+                defaults=defaults,
+                key=key,
+                label=label,
+                tags=tags if callable(tags) else None,
+                rate_limit=rate_limit,
             )
             defined: Task[P, R] = Task(self, fn, definition)
             self.tasks[qualified] = defined

@@ -9,6 +9,10 @@
 | ``buckets`` | how fast tasks of one name or group start |
 | ``filling`` | what each group's share of the slots is |
 | ``shares`` | which group a free slot goes to |
+| ``preempting`` | which runs stop for an urgent task |
+| ``gate`` | whether the machine can move what one more body would |
+| ``pressure`` | what waits while the machine is busy with other things |
+| ``smoothing`` | what the machine's readings are, smoothed |
 | ``window`` | which part of the ready queue is held in memory |
 | ``intensity`` | when failing actors stop the scheduler |
 | ``patience`` | how long a request that is in no hurry waits for company |

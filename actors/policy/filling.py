@@ -65,7 +65,7 @@ def _fill(total: int, bounds: Sequence[_Bounds]) -> dict[Claim, Fraction]:
     with, and who is at its lower bound now will be there then.
     """
     shares: dict[Claim, Fraction] = {}
-    free = list(bounds)
+    free: list[_Bounds] = list(bounds)
     while free:
         weight = sum(each.weight * each.count for each in free)
         short = [each for each in free if each.weight * total <= each.low * weight]

@@ -61,7 +61,7 @@ def run(
         pytest.param([urgent()], [run(1), run(2, asked=0.0)], [1], id="S-105: it has had its second"),
         pytest.param([urgent()], [run(2, asked=0.0)], [], id="S-105: nobody is asked twice"),
         pytest.param(
-            [urgent(8), urgent(9, 0, A)],
+            [urgent(8), urgent(9, 0, GLOBAL, A)],
             [run(1, 255, A, asked=0.5), run(2, 192)],
             [2],
             id="S-104: who ends, ends for whom it helps",

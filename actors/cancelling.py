@@ -1,6 +1,6 @@
 """How a cancel is recorded and goes down a tree: the intent first, then the children, at most 1,000 rows a transaction."""
 
-from millrace.actors import settling
+from millrace.actors import expiring, settling
 from millrace.actors.ledger import MAX_ROWS, Ledger
 from millrace.model import events
 from millrace.model.errors import InterruptReason
@@ -87,7 +87,10 @@ def cascade(ledger: Ledger, parents: list[int]) -> list[int]:
         for child_id in ids:
             child = ledger.row(child_id)
             if child is not None and child.closing not in ("cancelled", "superseded"):
-                request(ledger, child, reason)
+                if parent.closing == "expired" and child.started_at_ms is None and child.closing is None:
+                    expiring.expire(ledger, child, f"expired with its parent {parent.id}: it had not started")
+                else:
+                    request(ledger, child, reason)
                 if child.cascade and ledger.has_settled(child_id) is None:
                     work.append(child_id)
     return [task_id for task_id in work if (row := ledger.row(task_id)) is not None and row.cascade]

@@ -1,8 +1,8 @@
 """The clock: all that is due later. It waits for the earliest of it and never polls.
 
-Owns: timers of other actors (in memory: they concern runs of this process), and the time at which the next delayed task is
-due (a cache: the tasks are in the store, however many).
-Talks to: whoever set a timer; the persistence actor, which makes due tasks ready.
+Owns: timers of other actors (in memory: they concern runs of this process), the time at which the next delayed task is
+due (a cache: the tasks are in the store, however many), and that of the next sweep for tasks past their deadline.
+Talks to: whoever set a timer; the persistence actor, which makes due tasks ready and expires late ones.
 Dies: its timers are lost with it, so what they guard is guarded anew by the successor's owner at its next occasion.
 """
 
@@ -10,11 +10,12 @@ import heapq
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import Any, TypeAlias, assert_never
 
 from millrace.actors.actor import Actor, Loop, Watcher
 from millrace.actors.mailbox import Mailbox, Tells
-from millrace.actors.requests import EndPauses, PromoteDue, Request
+from millrace.actors.requests import EndPauses, ExpireDue, PromoteDue, Request
 from millrace.actors.times import Times
 
 
@@ -40,7 +41,13 @@ Message: TypeAlias = Arm | NextDue
 
 
 class Clock(Actor):
-    """See the module."""
+    """See the module.
+
+    Args:
+        times: the clocks.
+        persistence: its mailbox.
+        sweep_interval_s: seconds between two sweeps; infinite: there is one only when the clock begins.
+    """
 
     def __init__(
         self,
@@ -50,6 +57,7 @@ class Clock(Actor):
         *,
         times: Times,
         persistence: Tells[Request],
+        sweep_interval_s: float = inf,
     ) -> None:
         super().__init__(mailbox, loop, watcher)
         self._times = times
@@ -57,9 +65,12 @@ class Clock(Actor):
         self._timers: list[tuple[float, int, Tells[Any], object]] = []
         self._order = itertools.count()
         self._next_due_ms: int | None = None
+        self._sweep_interval_s = sweep_interval_s
+        self._sweep_at = inf
 
     def on_start(self) -> None:
-        """What is due is in the store: ask."""
+        """What is due, or past its deadline, is in the store: ask. Late tasks go first: they must not become ready."""
+        self._sweep()
         self._persistence.tell(PromoteDue())
         self._persistence.tell(EndPauses())
 
@@ -77,12 +88,14 @@ class Clock(Actor):
         self._ring()
 
     def wake_in(self) -> float | None:
-        """Until the earliest timer or delayed task."""
+        """Until the earliest timer, delayed task or sweep."""
         waits: list[float] = []
         if self._timers:
             waits.append(self._timers[0][0] - self._times.monotonic())
         if self._next_due_ms is not None:
             waits.append((self._next_due_ms - self._times.steady_ms()) / 1000)
+        if isfinite(self._sweep_at):
+            waits.append(self._sweep_at - self._times.monotonic())
         return max(0.0, min(waits)) if waits else None
 
     def wake(self) -> None:
@@ -100,6 +113,12 @@ class Clock(Actor):
         while self._timers and self._timers[0][0] <= now:
             _, _, to, message = heapq.heappop(self._timers)
             to.tell(message)
+        if self._sweep_at <= now:
+            self._sweep()
         if self._next_due_ms is not None and self._next_due_ms <= self._times.steady_ms():
             self._next_due_ms = None  # the answer names the next
             self._persistence.tell(PromoteDue())
+
+    def _sweep(self) -> None:
+        self._sweep_at = self._times.monotonic() + self._sweep_interval_s
+        self._persistence.tell(ExpireDue())

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from millrace.actors import cancelling, settling
+from millrace.actors import cancelling, depending, expiring, settling
 from millrace.actors.ledger import Ledger
-from millrace.actors.policy import duplicates
+from millrace.actors.policy import deadlines, duplicates
 from millrace.model import events
 from millrace.model.errors import MillraceError, ParentClosed, TaskNotFound
 from millrace.model.lanes import lane_of
@@ -22,7 +22,6 @@ from millrace.store.writer import KeyScope
 
 NORMAL: Final = 128
 _encode = msgspec.json.Encoder().encode
-_decode_rerun = msgspec.json.Decoder(NewTask).decode
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -87,7 +86,7 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
     """Store submissions, all or none. The results are in the order of the submissions.
 
     Raises:
-        TaskNotFound, ParentClosed, RunOver, InvalidTask: of any of them; then nothing of any is stored.
+        TaskNotFound, ParentClosed, RunOver, InvalidTask, InvalidDependency: of any of them; then nothing of any is stored.
     """
     ledger.load(task.parent_id for task in tasks if task.parent_id is not None)
     _check_spawners(ledger, tasks)
@@ -102,6 +101,9 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
         if place not in respawned and (tasks[place].policy == DuplicatePolicy.ALLOW or last_of[scope] == place)
     ]
     holders, winding = _find_holders(ledger, [scopes[place] for place in counted])
+    if expiring.expire_late(ledger, [holder.id for holder in holders.values() if _is_late(ledger, holder)]):
+        return enqueue(ledger, tasks)  # keys are free now, and a parent may have failed by it
+    resolved = _check_dependencies(ledger, tasks, counted, respawned, holders)
     _check_not_replaced(
         ledger,
         parents,
@@ -118,6 +120,7 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
             task,
             parents[task.parent_id],
             holder,
+            resolved=resolved,
             is_held=at in winding and task.policy != DuplicatePolicy.ALLOW,
         )
     _forget_failures(ledger, [(tasks[place], results[place], child_id) for place, child_id in failed.items()])
@@ -260,19 +263,55 @@ def _forget_failure(ledger: Ledger, parent: Row, child_id: int) -> None:
     ledger.children_counted(parent)
 
 
-def _store(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row | None, *, is_held: bool) -> Stored:
+def _is_late(ledger: Ledger, holder: Row) -> bool:
+    return deadlines.is_late(holder, ledger.steady_ms)
+
+
+def _check_dependencies(
+    ledger: Ledger,
+    tasks: Sequence[NewTask],
+    counted: Sequence[int],
+    respawned: Mapping[int, Stored],
+    holders: Mapping[int, Row],
+) -> depending.Resolved:
+    """What the submissions have to wait for; InvalidDependency, CyclicDependency. What is there already is not asked again."""
+    resolved = depending.Resolved(ledger, [task for place, task in enumerate(tasks) if place not in respawned])
+    kept: dict[int, tuple[Row, bool]] = {}
+    stored: list[NewTask] = []
+    for at, place in enumerate(counted):
+        task, holder = tasks[place], holders.get(at)
+        if holder is not None and task.policy != DuplicatePolicy.ALLOW:
+            is_replaced = task.policy == DuplicatePolicy.SUPERSEDE
+            if not is_replaced and (task.policy == DuplicatePolicy.REJECT or not duplicates.is_under_way(holder)):
+                continue  # nothing of it is stored
+            kept[len(stored)] = (holder, is_replaced)
+        stored.append(task)
+    depending.check_circles(ledger, resolved, stored, kept)
+    return resolved
+
+
+def _store(
+    ledger: Ledger,
+    task: NewTask,
+    parent: Row | None,
+    holder: Row | None,
+    *,
+    resolved: depending.Resolved,
+    is_held: bool,
+) -> Stored:
     priority = task.priority
     if priority is None:
         priority = _inherited_priority(parent)
     if holder is None:
-        return Stored(SubmitKind.INSERTED, _insert(ledger, task, parent, priority, is_held=is_held))
-    rerun = None if holder.rerun is None else _decode_rerun(holder.rerun)
+        return Stored(SubmitKind.INSERTED, _insert(ledger, task, parent, priority, resolved=resolved, is_held=is_held))
+    rerun = None if holder.rerun is None else settling.decode_rerun(holder.rerun)
+    again = _as_rerun(ledger, task, parent)
     decision = duplicates.decide(
         holder,
         task.policy,
         priority=priority,
         rerun_priority=None if rerun is None else rerun.priority,
-        is_same_as_rerun=rerun is not None and _is_same(task, rerun),
+        is_same_as_rerun=rerun is not None and _is_same(again, rerun),
     )
     match decision:
         case duplicates.Keep(is_rejected):
@@ -284,14 +323,11 @@ def _store(ledger: Ledger, task: NewTask, parent: Row | None, holder: Row | None
             ledger.ready(holder)
             return Stored(SubmitKind.UPGRADED, holder.id)
         case duplicates.Requeue(rerun_priority):
-            stored = msgspec.structs.replace(
-                task, priority=rerun_priority, parent_id=None, spawner_id=None, spawner_run=None
-            )
-            holder.rerun = _encode(stored).decode()
-            ledger.changed(holder)
+            holder.rerun = _encode(msgspec.structs.replace(again, priority=rerun_priority)).decode()
+            depending.wait_for(ledger, holder, resolved.unsettled(task))
             return Stored(SubmitKind.REQUEUED, holder.id)
         case duplicates.Replace():
-            return _supersede(ledger, task, parent, holder, priority, is_held=is_held)
+            return _supersede(ledger, task, parent, holder, priority, resolved=resolved, is_held=is_held)
 
 
 def _inherited_priority(parent: Row | None) -> int:
@@ -301,13 +337,35 @@ def _inherited_priority(parent: Row | None) -> int:
     return parent.priority if parent.effective is None else parent.effective
 
 
-def _is_same(task: NewTask, rerun: NewTask) -> bool:
-    bare = msgspec.structs.replace(task, priority=rerun.priority, parent_id=None, spawner_id=None, spawner_run=None)
-    return bare == rerun
+def _as_rerun(ledger: Ledger, task: NewTask, parent: Row | None) -> NewTask:
+    """The submission as the rerun of a running task: its time to live begins now, and its place is that of the task."""
+    limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, ledger.steady_ms)
+    return msgspec.structs.replace(
+        task,
+        parent_id=None,
+        spawner_id=None,
+        spawner_run=None,
+        ttl_ms=limit.ttl_ms,
+        ttl_source="own",
+        ttl_first=limit.is_from_first_start,
+        expires_at_ms=limit.expires_at_ms,
+    )
+
+
+def _is_same(again: NewTask, rerun: NewTask) -> bool:
+    """Whether it differs in nothing but how urgent it is and when it came."""
+    return msgspec.structs.replace(again, priority=rerun.priority, expires_at_ms=rerun.expires_at_ms) == rerun
 
 
 def _supersede(
-    ledger: Ledger, task: NewTask, parent: Row | None, holder: Row, priority: int, *, is_held: bool
+    ledger: Ledger,
+    task: NewTask,
+    parent: Row | None,
+    holder: Row,
+    priority: int,
+    *,
+    resolved: depending.Resolved,
+    is_held: bool,
 ) -> Stored:
     """The holder's end (or its intent) and the new row, in one transaction.
 
@@ -321,21 +379,31 @@ def _supersede(
         _count_new_child(ledger, parent)
     if holder.executing:
         ledger.effects.interrupts.append((holder.id, holder.run, "superseded"))
+    depending.take_over(ledger, [holder.id], new_id)
+    ledger.replaced[holder.id] = new_id
     settling.close(ledger, holder, "superseded")
     cancelling.cascade(ledger, [holder.id])
     is_winding = ledger.has_settled(holder.id) is None
     if is_winding:
         ledger.tell(events.CancelRequested, holder)
     ledger.flush()
-    _insert_row(ledger, task, parent, priority, new_id, is_held=is_held or is_winding)
+    _insert_row(ledger, task, parent, priority, new_id, resolved=resolved, is_held=is_held or is_winding)
     return Stored(SubmitKind.SUPERSEDED, new_id, replaced=holder.id)
 
 
-def _insert(ledger: Ledger, task: NewTask, parent: Row | None, priority: int, *, is_held: bool) -> int:
+def _insert(
+    ledger: Ledger,
+    task: NewTask,
+    parent: Row | None,
+    priority: int,
+    *,
+    resolved: depending.Resolved,
+    is_held: bool,
+) -> int:
     if parent is not None:
         _count_new_child(ledger, parent)
     new_id = ledger.new_id()
-    _insert_row(ledger, task, parent, priority, new_id, is_held=is_held)
+    _insert_row(ledger, task, parent, priority, new_id, resolved=resolved, is_held=is_held)
     return new_id
 
 
@@ -351,9 +419,18 @@ def _count_new_child(ledger: Ledger, parent: Row) -> None:
 
 
 def _insert_row(
-    ledger: Ledger, task: NewTask, parent: Row | None, priority: int, new_id: int, *, is_held: bool
+    ledger: Ledger,
+    task: NewTask,
+    parent: Row | None,
+    priority: int,
+    new_id: int,
+    *,
+    resolved: depending.Resolved,
+    is_held: bool,
 ) -> None:
-    is_delayed = task.run_at_ms is not None and task.run_at_ms > ledger.steady_ms
+    unmet = ledger.add_edges(new_id, resolved.unsettled(task)) if task.depends_on else 0
+    is_delayed = not unmet and task.run_at_ms is not None and task.run_at_ms > ledger.steady_ms
+    limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, ledger.steady_ms)
     is_limited = parent is not None and parent.child_concurrency is not None
     parent_id, parent_round = (None, 0) if parent is None else (parent.id, parent.round)
     bounded_parent = parent_id if is_limited else None
@@ -362,7 +439,7 @@ def _insert_row(
         name=task.name,
         key=task.key,
         label=task.label,
-        status="pending",
+        status="blocked" if unmet else "pending",
         phase=1,
         priority=priority,
         payload=task.payload,
@@ -385,14 +462,20 @@ def _insert_row(
         grp=task.group,
         lane=lane_of(task.name, task.group, bounded_parent, priority),
         tags=encode_tags(task.tags),
-        ready_ms=None if is_delayed else ledger.steady_ms,
+        ready_ms=None if is_delayed or unmet else ledger.steady_ms,
+        ttl_ms=limit.ttl_ms,
+        ttl_first=limit.is_from_first_start,
+        expires_at_ms=limit.expires_at_ms,
+        depends_on=settling.encode_ids(task.depends_on),
+        unmet=unmet,
+        on_dependency_failure=task.on_dependency_failure,
         version=task.version,
         expected_io=task.expected_io,
     )
     ledger.insert(row)
     if is_delayed and task.run_at_ms is not None:
         ledger.delayed_until(task.run_at_ms)
-    elif not is_held:
+    elif not is_held and not unmet:
         ledger.ready_entry(Ready(priority, 1, new_id, 0), bounded_parent)
     if ledger.is_heard:
         ledger.tell_new(events.Submitted, row)

@@ -17,7 +17,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, assert_never
 
-from millrace.actors import cancelling, controls, pausing, recovering, settling, tuning
+from millrace.actors import (
+    cancelling,
+    controls,
+    depending,
+    expiring,
+    pausing,
+    recovering,
+    settling,
+    tuning,
+)
 from millrace.actors.actor import Actor, Loop, Watcher, crash_of
 from millrace.actors.clock import NextDue
 from millrace.actors.delivery import Delivery
@@ -40,6 +49,7 @@ from millrace.actors.requests import (
     EndFlow,
     EndOfTurn,
     EndPauses,
+    ExpireDue,
     FindHooks,
     FindOffers,
     Flush,
@@ -108,6 +118,7 @@ _KEPT = (
     RefreshLimits,
     EndPauses,
     ResumePreempted,
+    ExpireDue,
     FindOffers,
     FindHooks,
     Refill,
@@ -392,18 +403,22 @@ class Persistence(Actor):
         outcomes = [request for request in requests if isinstance(request, RunOutcome)]
         if outcomes:
             self._end_runs(ledger, outcomes)
+            depending.follow(ledger)
             ledger.flush()
         submits = [request for request in requests if isinstance(request, Submit)]
         if submits:
             self._submit(ledger, submits)
+            depending.follow(ledger)
         for request in requests:
             if not isinstance(request, (RunOutcome, Submit, ClaimTasks, Refill, FindOffers)):
                 ledger.flush()
                 self._control(ledger, request)
+                depending.follow(ledger)
         ledger.flush()
         if ledger.effects.cascades:
             # Before the claims: what is cancelled here must not start. What is left is told to the supervisors.
             ledger.effects.cascades += cancelling.cascade(ledger, list(dict.fromkeys(ledger.effects.cascades)))
+            depending.follow(ledger)
             ledger.flush()
         wanted = [task_id for request in requests if isinstance(request, ClaimTasks) for task_id in request.ids]
         if wanted:
@@ -552,6 +567,8 @@ class Persistence(Actor):
             case Tune(kind, name, value, reply):
                 tuning.tune(ledger, self._code_limits(), kind, name, value)
                 _answer(ledger.effects, reply, None)
+            case ExpireDue():
+                self._expire(ledger)
             case Prune(retention, reply):
                 ledger.effects.answers.append(lambda: self._pruner.ask(retention, reply))
             case SampleProgress():
@@ -648,6 +665,10 @@ class Persistence(Actor):
                 row.delayed = 0
                 ledger.ready(row)
         self._delivery.next_due(ledger.effects, NextDue(ledger.writer.next_due(), is_exact=True))
+
+    def _expire(self, ledger: Ledger) -> None:
+        if expiring.sweep(ledger):
+            ledger.effects.messages.append(lambda: self.mailbox.tell(ExpireDue()))
 
     def _watch(self, ledger: Ledger, task_id: int, reply: Reply[SettledRow]) -> None:
         if ledger.row(task_id) is not None:

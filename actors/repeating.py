@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from millrace.actors import depending
 from millrace.actors.enqueueing import Stored, closed_status, enqueue, not_found
 from millrace.actors.ledger import Ledger
 from millrace.model.errors import InvalidTask
@@ -11,6 +12,7 @@ from millrace.model.rows import NewTask
 from millrace.model.statuses import SubmitKind, TaskStatus
 from millrace.model.tags import decode_tags
 
+_decode_ids = msgspec.json.Decoder(list[int]).decode
 REPEATABLE: Final = frozenset({"failed", "dead_letter", "expired", "dependency_failed", "cancelled"})
 
 
@@ -20,6 +22,7 @@ def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
     Raises:
         TaskNotFound: no such task, or it is pruned.
         InvalidTask: it has not ended, or not in a way that is repeated.
+        InvalidDependency: it depends on a task that has failed, and has to be repeated first.
     """
     ledger.flush()
     old = ledger.writer.load_for_retry(task_id)
@@ -51,10 +54,18 @@ def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
         retry_of=old.id,
         group=old.grp,
         tags=dict(decode_tags(old.tags)) or None,
+        ttl_ms=old.ttl_ms,
+        ttl_source="none" if old.ttl_ms is None else "own",
+        ttl_first=bool(old.ttl_first),
+        depends_on=() if old.depends_on is None else tuple(_decode_ids(old.depends_on)),
+        on_dependency_failure=old.on_dependency_failure,
         version=old.version,
         expected_io=old.expected_io,
     )
+    line = ledger.writer.select_line(old.id)
     stored = enqueue(ledger, [new])[0]
+    if stored.kind is SubmitKind.INSERTED:
+        depending.take_over(ledger, line, stored.id)
     is_refused = stored.kind is SubmitKind.REJECTED
     return msgspec.structs.replace(stored, kind=SubmitKind.DUPLICATE) if is_refused else stored
 

@@ -243,6 +243,11 @@ class ResumePreempted:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpireDue:
+    """Expire what is past its deadline and has not started, in steps until none is left."""
+
+
+@dataclass(frozen=True, slots=True)
 class SampleProgress:
     """A tick: write and tell the progress that has changed."""
 
@@ -311,6 +316,7 @@ Work: TypeAlias = (
     | RefreshLimits
     | EndPauses
     | ResumePreempted
+    | ExpireDue
     | SampleProgress
     | Prune
     | Reconcile

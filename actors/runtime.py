@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from math import inf
 from typing import Any, Final, Literal, TypeVar
 
 from millrace.actors.actor import Actor, Loop, ThreadLoop
@@ -97,6 +98,7 @@ class Settings:
     bandwidth_limit: float | None = None
     task_rates: Callable[[], Mapping[str, RateLimit]] = dict
     """The rates of the tasks' decorators, by name: those of ``limits`` come before them."""
+    sweep_interval_s: float = inf
 
 
 class Phases(Enum):
@@ -306,7 +308,14 @@ class Runtime:
     def _make_clock(self) -> Actor:
         if self._guardian is None:
             raise AssertionError("made by the guardian")
-        return Clock(self.clock, self.loop, self._guardian.watch, times=self.times, persistence=self.persistence)
+        return Clock(
+            self.clock,
+            self.loop,
+            self._guardian.watch,
+            times=self.times,
+            persistence=self.persistence,
+            sweep_interval_s=self._settings.sweep_interval_s,
+        )
 
     def _make_dispatcher(self) -> Actor:
         if self._guardian is None:

@@ -12,7 +12,7 @@ import msgspec
 
 from millrace.actors import pausing
 from millrace.actors.ledger import Ledger
-from millrace.actors.policy import ends
+from millrace.actors.policy import deadlines, ends
 from millrace.actors.policy.ends import Step
 from millrace.model import events
 from millrace.model.durations import latest_due_ms
@@ -22,7 +22,7 @@ from millrace.model.rows import Hold, NewTask, Phase, PlainEnd, Row, Stop, Tell
 from millrace.model.statuses import FAILED_ENDS, TaskStatus
 from millrace.model.tags import encode_tags
 
-_decode_rerun = msgspec.json.Decoder(NewTask).decode
+decode_rerun = msgspec.json.Decoder(NewTask).decode
 _ERROR_LINE: Final = 500
 """Characters of a child's error that its parent's error quotes."""
 
@@ -72,6 +72,7 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     moved = ledger.writer.settle_plain(plain, ledger.now_ms)
     settled_children: Counter[tuple[int, int]] = Counter()
     bytes_below: dict[int, int] = {}
+    ledger.ended_well += moved
     effects = ledger.effects
     for outcome in outcomes:
         if outcome.task_id in moved:
@@ -252,6 +253,8 @@ def withdraw(ledger: Ledger, runs: Iterable[tuple[int, int]]) -> None:
         row.phase_runs -= 1
         if row.phase == Phase.BODY and row.phase_runs == 0 and row.round_run == 0:
             row.started_at_ms = None
+        if row.phase == Phase.BODY and row.phase_runs == 0 and row.ttl_first:
+            row.expires_at_ms = None  # its time has not begun after all
         ledger.changed(row)
         ledger.run_ended(row)
         if row.phase == Phase.HOOK:
@@ -285,6 +288,8 @@ def close(ledger: Ledger, row: Row, status: str) -> None:
         row.status = TaskStatus.CANCELLING.value
         row.holds_key = Hold.LOST if row.holds_key else Hold.NEVER
         row.rerun = None
+    if row.unmet and row.rerun is None:
+        ledger.drop_edges(row)
     row.delayed = 0
     if not row.executing:
         row.phase = Phase.CHILDREN
@@ -416,6 +421,8 @@ def _fail_by_children(ledger: Ledger, parent: Row) -> None:
     parent.error = ends.failure_of_children(parent, _first_failure(ledger, parent))
     parent.traceback = None
     parent.closing = TaskStatus.FAILED.value
+    if parent.unmet and parent.rerun is None:
+        ledger.drop_edges(parent)
     parent.delayed = 0
     parent.paused = Stop.NONE
     if parent.executing:
@@ -432,7 +439,7 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     """A new round: the submission that came while the task ran takes its place."""
     if row.rerun is None:
         return
-    new = _decode_rerun(row.rerun)
+    new = decode_rerun(row.rerun)
     row.rerun = None
     row.round += 1
     row.round_run = row.run
@@ -448,7 +455,11 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     row.retries = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0
     row.closing = row.first_failure = row.memo = row.error = row.traceback = row.progress = None
     row.bytes_done = row.bytes_total = None
+    row.ttl_ms, row.ttl_first, row.expires_at_ms = new.ttl_ms, int(new.ttl_first), new.expires_at_ms
+    row.depends_on, row.on_dependency_failure = encode_ids(new.depends_on), new.on_dependency_failure
     row.run_at_ms, row.delayed = new.run_at_ms, int(new.run_at_ms is not None and new.run_at_ms > ledger.steady_ms)
+    if row.unmet:
+        row.status, row.delayed = TaskStatus.BLOCKED.value, 0
     ledger.children_counted(row)
     ledger.begin_round((row.id, new.label, new.payload, new.fail_fast, new.max_failures, new.child_concurrency))
     ledger.changed(row)
@@ -461,6 +472,11 @@ def _replace_tags(ledger: Ledger, row: Row, tags: str | None) -> None:
     if tags != row.tags:
         row.tags = tags
         ledger.retagged(row)
+
+
+def encode_ids(ids: Sequence[int]) -> str | None:
+    """Ids as the store keeps them; None for none."""
+    return msgspec.json.encode(ids).decode() if ids else None
 
 
 def find_lane(row: Row) -> None:
@@ -500,5 +516,9 @@ def _tell_end(ledger: Ledger, row: Row, status: str) -> None:
             ledger.tell(events.DeadLettered, row, error=row.error or "", retries=row.retries)
         case "superseded":
             ledger.tell(events.Superseded, row, by=row.superseded_by or 0)
+        case "expired":
+            ledger.tell(events.Expired, row, age=deadlines.age_s(row, ledger.steady_ms))
+        case "dependency_failed":
+            ledger.tell(events.DependencyFailed, row, dependency=row.failed_dependency or 0)
         case _:
             ledger.tell(events.Cancelled, row)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import isinf
 from os import PathLike
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -23,7 +24,7 @@ from millrace.futures import Futures
 from millrace.handle import Outcome
 from millrace.model.catalog import Traits
 from millrace.model.codec import PayloadCodec, UndecodablePayload, check_key, check_label
-from millrace.model.durations import due_ms, ms_to_datetime, to_seconds
+from millrace.model.durations import due_ms, ms_to_datetime, seconds_to_ms, to_seconds
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
 from millrace.model.io import NO_IO, decode_io, encode_io
 from millrace.model.limits import RateLimit
@@ -32,7 +33,7 @@ from millrace.model.records import CancelResult, ChildSummary, TaskId, TaskRecor
 from millrace.model.retry import DEFAULT_RETRY, Retry
 from millrace.model.rows import Claim, Delay, NewTask, Phase
 from millrace.model.schedule import encode_schedule
-from millrace.model.statuses import DuplicatePolicy, TaskStatus
+from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TaskStatus, TtlFrom
 from millrace.model.tags import NO_TAGS, check_tags, decode_tags, merge_tags
 from millrace.retrying import encode_options
 from millrace.state import States
@@ -68,6 +69,7 @@ class Core:
         domains: Iterable[Domain],
         state: Iterable[object] = (),
         retry: Retry | None,
+        ttl: float | None,
         max_payload: int,
         settings: Settings,
     ) -> None:
@@ -75,6 +77,7 @@ class Core:
         self.path = path
         self.state = States(state)
         self.retry = retry if retry is not None else DEFAULT_RETRY
+        self.ttl = ttl
         self.max_payload = max_payload
         self.executors = EXECUTORS
         self.cancel_timeout_s = settings.cancel_timeout_s
@@ -172,6 +175,7 @@ class Core:
             raise InvalidTask(
                 f"schedule: expected none on a child, a sibling or a flow's child, got {schedule!r} for {task.name}; submit it"
             )
+        ttl_ms, ttl_source = self._time_to_live(options.ttl, defaults.ttl, general.ttl)
         return NewTask(
             name=task.name,
             key=key,
@@ -194,7 +198,27 @@ class Core:
             group=options.group or defaults.group or general.group,
             tags=self._tags(definition, general, submission),
             expected_io=encode_io(options.io or defaults.io),
+            ttl_ms=ttl_ms,
+            ttl_source=ttl_source,
+            ttl_first=(options.ttl_from or defaults.ttl_from) is TtlFrom.FIRST_ATTEMPT,
+            depends_on=options.depends_on or (),
+            on_dependency_failure=(options.on_dependency_failure or DependencyPolicy.CANCEL).value,
         )
+
+    def _time_to_live(
+        self, own: float | None, tasks: float | None, domains: float | None
+    ) -> tuple[int | None, Literal["own", "domain", "scheduler", "none"]]:
+        """Milliseconds and who gave them; None for none at all."""
+        given: list[tuple[float | None, Literal["own", "domain", "scheduler"]]] = [
+            (own, "own"),
+            (tasks, "own"),
+            (domains, "domain"),
+            (self.ttl, "scheduler"),
+        ]
+        for seconds, source in given:
+            if seconds is not None:
+                return None if isinf(seconds) else seconds_to_ms(seconds), source
+        return None, "none"
 
     @staticmethod
     def _key(definition: Definition, codec: PayloadCodec, bound: Any) -> str:

@@ -13,7 +13,7 @@ from millrace.model.records import TaskId, TaskRecord
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import NO_TAGS
 from millrace.operations import Operations, at_least
-from millrace.store import looking
+from millrace.store import looking, records
 from millrace.subscription import Subscription
 from millrace.task import Task
 
@@ -109,6 +109,14 @@ class Looking(Operations):
     def tag_keys(self, prefix: str = "", *, domain: str | None = None) -> list[str]:
         """The keys of the tags of active and settled tasks that begin so, sorted."""
         return looking.read_tag_keys(self._runtime.readers(), prefix, domain)
+
+    def dependencies(self, id: TaskId) -> list[TaskId]:
+        """What a task depends on, as its submission declared it; TaskNotFound."""
+        return list(self._core.record(id).depends_on)
+
+    def dependents(self, id: TaskId) -> list[TaskId]:
+        """The active tasks that still wait for a task, ascending; TaskNotFound where there is none and nothing waits for it."""
+        return records.read_dependents(self._runtime.readers(), id)
 
     def children(self, parent: TaskId) -> Iterator[TaskRecord]:
         """Every child a task ever had, by id, streamed."""

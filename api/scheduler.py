@@ -33,6 +33,7 @@ from millrace.model.records import Restarts
 from millrace.model.retention import Retention
 from millrace.model.retry import Retry
 from millrace.operations import at_least
+from millrace.options import check_ttl
 from millrace.pausing import Pausing
 from millrace.submitting import Submitting
 from millrace.task import Domain
@@ -64,8 +65,10 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         pressure: sources of pressure by name; each is called about once a second, in threads of its own, and gives 0..1.
         resources: what reads the machine's load: "psutil", or an object with ``sample()``; None: nothing.
         bandwidth_limit: bytes a second of the network, more than 0: adds the source "network".
+        ttl: seconds within which a run must start where neither submission, task, parent nor domain says; None for any time.
         retention: how much of the history is kept; by default the newest 10,000 rows, and as many dead letters.
         progress_interval: seconds between two Progress events of a task at least; None: no such events.
+        sweep_interval: seconds between two looks for tasks past their time to live; none of them starts in any case.
         cancel_timeout: seconds that a body has to end after a cancel, and a cancel hook to run, before it is given up.
         durability: "power" syncs before it acknowledges; "process" at least once a second.
         max_payload: bytes that an encoded payload, memo or flow's state may have.
@@ -86,6 +89,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         state: Iterable[object] = (),
         max_concurrency: int = 4,
         retry: Retry | None = None,
+        ttl: Seconds | None = None,
         retention: Retention | None = None,
         preempt_at: int | None = 0,
         aging: Aging | None = None,
@@ -101,6 +105,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         resources: Literal["psutil"] | ResourceSampler | None = None,
         bandwidth_limit: float | None = None,
         progress_interval: Seconds | None = 0.5,
+        sweep_interval: Seconds = 30.0,
         cancel_timeout: Seconds = 30.0,
         durability: Literal["power", "process"] = "power",
         max_payload: int = 1 << 20,
@@ -130,6 +135,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
             pressure=check_pressure(pressure),
             resources=check_resources(resources),
             bandwidth_limit=check_bandwidth(bandwidth_limit),
+            sweep_interval_s=to_seconds(sweep_interval, "sweep_interval", allow_zero=False),
             cancel_timeout_s=to_seconds(cancel_timeout, "cancel_timeout"),
             is_power_safe=durability == "power",
             restarts=restarts if restarts is not None else Restarts(),
@@ -147,6 +153,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
             domains=domains,
             state=state,
             retry=retry,
+            ttl=check_ttl(ttl),
             max_payload=at_least("max_payload", max_payload, 1),
             settings=settings,
         )

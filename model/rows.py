@@ -266,6 +266,8 @@ class NewTask(msgspec.Struct):
     "own" with None: math.inf, so none at all."""
     ttl_first: bool = False
     """The time to live begins with the first attempt."""
+    expires_at_ms: int | None = None
+    """The deadline of a rerun, which counts from the submit that asked for it."""
     depends_on: tuple[int, ...] = ()
     on_dependency_failure: str = "cancel"
     schedule: str | None = None
@@ -341,6 +343,10 @@ class RetryFields(msgspec.Struct, array_like=True):
     version: int
     expected_io: str | None
     retried_as: int | None
+    ttl_ms: int | None
+    ttl_first: int
+    depends_on: str | None
+    on_dependency_failure: str
 
 
 def since_ms(created_at_ms: int, run_at_ms: int | None, retries: int) -> int:

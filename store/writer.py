@@ -42,6 +42,7 @@ _decode_old = msgspec.json.Decoder(list[OldRow]).decode
 _decode_parents = msgspec.json.Decoder(list[ParentCount]).decode
 _decode_bytes = msgspec.json.Decoder(ChildBytes).decode
 _decode_measure = msgspec.json.Decoder(tuple[int, int | None]).decode
+_decode_resolved = msgspec.json.Decoder(list[tuple[int, int, str | None, int | None]]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 
 SettledRow = tuple[Any, ...]
@@ -381,6 +382,74 @@ class Writer:
     def select_parked(self, after: int, limit: int) -> list[tuple[int, str]]:
         """Parked tasks by id, with their names."""
         return _decode_named(self._value("select_parked", after=after, limit=limit))
+
+    # Dependencies and deadlines
+
+    def has_edges(self) -> bool:
+        """Whether any task waits for another, or for a failed one to be retried."""
+        return bool(self._value("has_edges"))
+
+    def insert_edges(self, edges: Sequence[tuple[int, int]]) -> None:
+        """Tasks wait for others: (task, dependency)."""
+        for part in _chunks(edges):
+            self._run("insert_edges", edges=_json(part))
+
+    def delete_edges(self, edges: Sequence[tuple[int, int]]) -> None:
+        """They wait no more."""
+        for part in _chunks(edges):
+            self._run("delete_edges", edges=_json(part))
+
+    def delete_edges_of(self, ids: Sequence[int]) -> None:
+        """These tasks wait for nothing any more."""
+        for part in _chunks(ids):
+            self._run("delete_edges_of", ids=_json(part))
+
+    def move_edges(self, old: Sequence[int], new_id: int) -> None:
+        """Who waits for any of the old tasks waits for the new one, once."""
+        self._run("move_edges", old=_json(old), id=new_id)
+        self._run("delete_edges_to", ids=_json(old))
+
+    def select_dependents(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """(task, dependency) of all that wait for any of these."""
+        found: list[tuple[int, int]] = []
+        for part in _chunks(ids):
+            found += _decode_pairs(self._value("select_dependents", ids=_json(part)))
+        return found
+
+    def meet_dependencies(self, met: Sequence[tuple[int, int]]) -> list[int]:
+        """Count down what tasks wait for, (task, by how many); those that wait for nothing more and are still blocked."""
+        freed: list[int] = []
+        for part in _chunks(met):
+            text = _json(part)
+            self._run("meet_dependencies", met=text)
+            freed += _decode_ids(self._value("select_unblocked", met=text))
+        return freed
+
+    def resolve_dependencies(self, ids: Sequence[int]) -> dict[int, tuple[int, str | None, int | None]]:
+        """For each id the newest task in its place, with its status (None: there is none) and, while active, its parent."""
+        return {
+            asked: (newest, status, parent_id)
+            for part in _chunks(ids)
+            for asked, newest, status, parent_id in _decode_resolved(
+                self._value("resolve_dependencies", ids=_json(part))
+            )
+        }
+
+    def select_line(self, task_id: int) -> list[int]:
+        """A settled task with those that it repeats by hand and those that repeat it."""
+        return _decode_ids(self._value("select_line", id=task_id))
+
+    def select_waiters(self, ids: Iterable[int]) -> list[tuple[int, int]]:
+        """(who waits, for which of these): dependents, and parents for their children."""
+        return _decode_pairs(self._value("select_waiters", ids=_json(list(ids))))
+
+    def select_all_waiters(self, ids: Iterable[int]) -> list[int]:
+        """These, and all that wait for them, directly or through others."""
+        return _decode_ids(self._value("select_all_waiters", ids=_json(list(ids))))
+
+    def select_late(self, now: int, limit: int) -> list[int]:
+        """Tasks that wait for a start past their deadline, oldest deadline first."""
+        return _decode_ids(self._value("select_late", now=now, limit=limit))
 
     # Flows
 

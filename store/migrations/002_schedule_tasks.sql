@@ -139,7 +139,9 @@ CREATE INDEX task_cascade ON task (id) WHERE cascade > 0;
 CREATE INDEX task_parked ON task (id) WHERE status = 'parked';
 CREATE INDEX task_flow ON task (key) WHERE is_flow = 1;
 CREATE INDEX task_retry_of ON task (retry_of) WHERE retry_of IS NOT NULL;
-CREATE INDEX task_expiring ON task (expires_at_ms) WHERE expires_at_ms IS NOT NULL AND started_at_ms IS NULL;
+-- What a deadline can keep from starting: what waits for a run of its body, be it the first or another.
+CREATE INDEX task_expiring ON task (expires_at_ms)
+    WHERE expires_at_ms IS NOT NULL AND executing = 0 AND phase = 1 AND closing IS NULL;
 CREATE INDEX task_blocked ON task (id) WHERE status = 'blocked';
 CREATE INDEX task_paused ON task (id) WHERE status = 'paused';
 CREATE INDEX task_waiting ON task (id) WHERE status = 'waiting';

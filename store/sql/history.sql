@@ -49,7 +49,8 @@ SELECT json_group_array(json_array(e.key, h.id, h.status)) FROM json_each(:ids) 
 SELECT json_array(
     h.id, h.name, h.key, h.label, h.status, h.priority, h.payload, h.parent_id, h.max_retries, h.fail_fast,
     h.max_failures, h.child_concurrency, h.options, h.grp, h.tags, h.version, h.expected_io,
-    (SELECT max(id) FROM (SELECT id FROM task WHERE retry_of = h.id UNION ALL SELECT id FROM history WHERE retry_of = h.id)))
+    (SELECT max(id) FROM (SELECT id FROM task WHERE retry_of = h.id UNION ALL SELECT id FROM history WHERE retry_of = h.id)),
+    h.ttl_ms, h.ttl_first, h.depends_on, h.on_dependency_failure)
 FROM history AS h WHERE h.id = :id;
 
 -- name: select_oldest

@@ -175,7 +175,7 @@ SELECT json_group_array(id) FROM (
     SELECT id FROM task INDEXED BY task_child WHERE parent_id = :parent AND closing IS NULL
     UNION ALL
     SELECT id FROM task INDEXED BY task_closing_child
-    WHERE parent_id = :parent AND closing IS NOT NULL AND closing IN ('failed', 'dead_letter')
+    WHERE parent_id = :parent AND closing IS NOT NULL AND closing IN ('failed', 'dead_letter', 'expired', 'dependency_failed')
     LIMIT :limit);
 
 -- name: closed_ancestor

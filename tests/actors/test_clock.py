@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from millrace.actors.clock import Arm, Clock, NextDue
 from millrace.actors.mailbox import Mailbox
-from millrace.actors.requests import EndPauses, PromoteDue
+from millrace.actors.requests import EndPauses, ExpireDue, PromoteDue
 from millrace.actors.times import SystemTimes
 
 
@@ -42,7 +42,7 @@ class Ears:
 class Stage:
     """A clock without a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.times, self.ears, self.persistence = HandTimes(), Ears(), Ears()
         self.clock = Clock(
             Mailbox("clock"),
@@ -50,6 +50,7 @@ class Stage:
             lambda actor, error: None,
             times=self.times,
             persistence=self.persistence,
+            **settings,
         )
 
     def pass_time(self, seconds: float) -> None:
@@ -68,7 +69,20 @@ def stage() -> Stage:
 def test_it_asks_for_what_is_due_when_it_begins(stage: Stage) -> None:
     """What fell due while nothing ran is handled once."""
     stage.clock.on_start()
-    assert stage.persistence.heard == [PromoteDue(), EndPauses()]
+    assert stage.persistence.heard == [ExpireDue(), PromoteDue(), EndPauses()]
+
+
+def test_it_sweeps_in_its_interval() -> None:
+    """S-211: when it begins, and every so many seconds from then on."""
+    stage = Stage(sweep_interval_s=30.0)
+    stage.clock.on_start()
+    stage.persistence.heard.clear()
+    for _ in range(3):
+        stage.pass_time(29.9)
+        assert stage.persistence.heard == []
+        stage.pass_time(0.2)
+        assert stage.persistence.heard == [ExpireDue()]
+        stage.persistence.heard.clear()
 
 
 def test_a_timer_rings_once_and_not_early(stage: Stage) -> None:

@@ -1,5 +1,7 @@
 """How a cancel is recorded and goes down a tree: the intent first, then the children, at most 1,000 rows a transaction."""
 
+from collections.abc import Sequence
+
 from millrace.actors import expiring, settling
 from millrace.actors.ledger import MAX_ROWS, Ledger
 from millrace.model import events
@@ -24,6 +26,12 @@ def cancel(ledger: Ledger, task_id: int) -> CancelResult:
     what = "children and runs" if row is not None and row.child_active else "its run"
     reason = f"the cancel is recorded; {what} still wind down"
     return CancelResult(True, True, False, TaskStatus.CANCELLING, reason)
+
+
+def cancel_many(ledger: Ledger, ids: Sequence[int]) -> list[int]:
+    """The same of many tasks; those whose cancel is accepted. Parents come before what is below them, by their ids."""
+    ledger.load(ids)
+    return [task_id for task_id in ids if cancel(ledger, task_id).accepted]
 
 
 def _cancel_settled(ledger: Ledger, task_id: int) -> CancelResult:

@@ -5,21 +5,23 @@ from typing import assert_never
 from millrace.actors import cancelling, flows, pausing, repeating
 from millrace.actors.enqueueing import Stored, not_found
 from millrace.actors.ledger import Ledger
-from millrace.actors.requests import Cancel, CancelFlow, EndFlow, OpenFlow, Pause, Repeat, Resume, UpdateFlow
+from millrace.actors.requests import Cancel, CancelFlow, CancelMany, EndFlow, OpenFlow, Pause, Repeat, Resume, UpdateFlow
 from millrace.model.records import CancelResult
 
 __all__ = ["carry_out", "not_found"]
 
-Controlled = Cancel | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow | Pause | Resume
+Controlled = Cancel | CancelMany | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow | Pause | Resume
 
 
 def carry_out(  # noqa: PLR0911 - one a request
     ledger: Ledger, request: Controlled
-) -> CancelResult | Stored | int | None:
+) -> CancelResult | list[int] | Stored | int | None:
     """The answer to a request; a MillraceError refuses it."""
     match request:
         case Cancel(task_id):
             return cancelling.cancel(ledger, task_id)
+        case CancelMany(ids):
+            return cancelling.cancel_many(ledger, ids)
         case Repeat(task_id, dead_letters_only):
             return repeating.repeat(ledger, task_id, dead_letters_only=dead_letters_only)
         case OpenFlow(flow):

@@ -43,6 +43,7 @@ from millrace.actors.requests import (
     AskAncestors,
     Cancel,
     CancelFlow,
+    CancelMany,
     Cascade,
     ClaimHooks,
     ClaimTasks,
@@ -106,7 +107,7 @@ DUE_STEP: Final = 1000
 PARENTS_STEP: Final = 100
 """Supervisors woken at once: each is a thread, until it has offered."""
 
-_ANSWERED = (Cancel, Repeat, OpenFlow, UpdateFlow, EndFlow, CancelFlow, Pause, Resume, Tune)
+_ANSWERED = (Cancel, CancelMany, Repeat, OpenFlow, UpdateFlow, EndFlow, CancelFlow, Pause, Resume, Tune)
 _KEPT = (
     RunOutcome,
     ClaimTasks,
@@ -579,7 +580,7 @@ class Persistence(Actor):
                 settling.withdraw(ledger, set(runs).intersection(self._delivery.unknown_runs(ledger)))
             case OfferAgain(after):
                 self._offer_again(ledger, after)
-            case Cancel() | Repeat() | OpenFlow() | UpdateFlow() | EndFlow() | CancelFlow() | Pause() | Resume():
+            case Cancel() | CancelMany() | Repeat() | OpenFlow() | UpdateFlow() | EndFlow() | CancelFlow() | Pause() | Resume():
                 try:
                     answer: Any = controls.carry_out(ledger, request)
                 except MillraceError as error:

@@ -33,6 +33,14 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelMany:
+    """Record the cancels of these tasks, as many as one transaction takes; the answer is which were accepted."""
+
+    ids: tuple[int, ...]
+    reply: Reply[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Repeat:
     """Repeat by hand a task that ended badly."""
 
@@ -288,6 +296,7 @@ class OfferAgain:
 
 Control: TypeAlias = (
     Cancel
+    | CancelMany
     | Repeat
     | OpenFlow
     | UpdateFlow

@@ -7,6 +7,7 @@ Everything here is public; every other module is the library's own.
 """
 
 from millrace.context import Context
+from millrace.domains import DomainHandle
 from millrace.flow import Flow
 from millrace.handle import Outcome, TaskHandle
 from millrace.model.durations import Seconds
@@ -109,6 +110,7 @@ __all__ = [
     "DependencyPolicy",
     "Dispatched",
     "Domain",
+    "DomainHandle",
     "DomainPaused",
     "DomainResumed",
     "DuplicatePolicy",

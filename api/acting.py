@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from millrace.actors.mailbox import Reply
-from millrace.actors.requests import Prune
+from millrace.actors.requests import CancelMany, Prune
 from millrace.handle import Outcome
-from millrace.model.records import CancelResult, TaskId
+from millrace.looking import make_filters
+from millrace.model.filters import Filters
+from millrace.model.records import CancelResult, TaskId, TaskRecord
 from millrace.model.retention import Retention
 from millrace.operations import Operations
+from millrace.store import looking
+from millrace.task import Task
+
+if TYPE_CHECKING:
+    from millrace.actors.runtime import Runtime
+
+STEP: Final = 500
+"""Tasks that one transaction of ``cancel_where`` cancels, beside what is below them."""
 
 
 class Acting(Operations):
@@ -21,6 +32,44 @@ class Acting(Operations):
         Active children of a parent that is terminal already are stopped too.
         """
         return self._core.cancel(id)
+
+    def cancel_where(
+        self,
+        *,
+        predicate: Callable[[TaskRecord], bool] | None = None,
+        domain: str | None = None,
+        task: Task[..., Any] | str | None = None,
+        group: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        tag_prefix: str | None = None,
+    ) -> list[TaskId]:
+        """Cancel the active tasks that meet every condition, each as ``cancel`` does, in steps.
+
+        What is submitted meanwhile is not looked at. A step is a transaction of its own: a crash between two leaves
+        what is cancelled cancelled, and the rest as it was.
+
+        Args:
+            predicate: told a task's record, whether to cancel it; called in this thread, between the steps.
+            domain: of this domain; without it, of all.
+            task: of this type, given as itself or by its qualified name.
+            group: of this group.
+            tags: with all of these pairs.
+            tag_prefix: with a tag whose key begins so.
+
+        Returns:
+            The ids whose cancel was accepted, ascending. What is cancelled only for being below one of them is not named.
+
+        Raises:
+            ValueError: there is no condition at all.
+            BaseException: what the predicate raises; what was cancelled before stays so.
+        """
+        filters = make_filters(self._core, domain=domain, task=task, group=group, tags=tags, tag_prefix=tag_prefix)
+        if predicate is None and filters == Filters():
+            raise ValueError(
+                "cancel_where: expected at least one condition, got none; to cancel everything, say so by "
+                "predicate=lambda record: True"
+            )
+        return cancel_where(self._runtime, filters, predicate)
 
     def retry_dead_letter(self, id: TaskId) -> Outcome[Any]:
         """Insert a new task with all that the dead letter's submission had; ``retry_of`` names the old one.
@@ -44,6 +93,23 @@ class Acting(Operations):
         """
         reply: Reply[int] = Reply()
         return self._runtime.ask(Prune(check_retention(retention), reply), reply)
+
+
+def cancel_where(runtime: Runtime, filters: Filters, predicate: Callable[[TaskRecord], bool] | None) -> list[TaskId]:
+    """Cancel the active tasks that pass; their ids are read once, at the beginning."""
+    accepted: list[TaskId] = []
+    ids = looking.read_active_ids(runtime.readers(), filters)
+    for start in range(0, len(ids), STEP):
+        step = ids[start : start + STEP].tolist()
+        if predicate is not None:
+            # A child that this call has cancelled with its parent is asked about like any other.
+            found = looking.read_records(runtime.readers(), step)
+            step = [one.id for one in found if predicate(runtime.with_progress(one))]
+        if step:
+            reply: Reply[list[int]] = Reply()
+            done = runtime.ask(CancelMany(tuple(step), reply), reply)
+            accepted += done
+    return accepted
 
 
 def check_retention(retention: Retention) -> Retention:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from millrace.acting import Acting, check_retention
 from millrace.actors.runtime import Runtime, Settings
 from millrace.core import Core
+from millrace.domains import DomainHandle
 from millrace.limits import (
     NOTHING,
     check_aging,
@@ -239,6 +240,16 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    # Domains
+
+    def domain(self, name: str) -> DomainHandle:
+        """The same operations, on one domain's tasks.
+
+        Raises:
+            UnknownTask: it is not among ``domains``.
+        """
+        return DomainHandle(self._core, name)
 
     def __repr__(self) -> str:
         return f"<Scheduler {self.name!r} on {str(self._core.path)!r}>"

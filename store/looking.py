@@ -6,9 +6,10 @@ shortest is long, rows are read from the newest on: a way in the order of ids is
 other first gives way to the newest tasks of all, which have a page of a common name or domain within a few rows.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import apsw
@@ -108,6 +109,27 @@ def find_record(readers: Readers, names: tuple[str, ...], key: str) -> TaskRecor
             ids = ids or sorted(_select(connection, ways[0], bindings), reverse=True)
         found = load_records(connection, ids[:1])
     return found[0] if found else None
+
+
+def read_active_ids(readers: Readers, filters: Filters) -> array[int]:
+    """The ids of all active tasks that pass, ascending: 8 bytes each."""
+    statuses = frozenset(_ACTIVE) if filters.statuses is None else filters.statuses.intersection(_ACTIVE)
+    with readers.borrow() as connection, reading(connection):
+        return array("q", reversed(select_ids(connection, replace(filters, statuses=statuses), limit=_NEWEST)))
+
+
+def read_records(readers: Readers, ids: Sequence[int]) -> list[TaskRecord]:
+    """The records of those of the tasks that are there, in the same order."""
+    with readers.borrow() as connection, reading(connection):
+        return load_records(connection, ids)
+
+
+def read_dead_letters(readers: Readers, domain: str | None, limit: int) -> list[TaskRecord]:
+    """Dead letters that have not been repeated by hand, newest first."""
+    bindings = {"limit": holdable(limit), **_range_of(domain)}
+    with readers.borrow() as connection, reading(connection):
+        ids = [task_id for (task_id,) in connection.execute(SQL["select_dead_letters"], bindings)]
+        return load_records(connection, ids)
 
 
 def count_tasks(readers: Readers, filters: Filters) -> int:

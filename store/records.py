@@ -218,13 +218,6 @@ def summarize_children(readers: Readers, parent: int, parent_round: int) -> Chil
         return ChildSummary(active + sum(settled.values()), active, settled, errors)
 
 
-def read_dead_letters(readers: Readers, limit: int) -> list[TaskRecord]:
-    """Dead letters that have not been retried by hand, newest first."""
-    with readers.borrow() as connection:
-        ids = [task_id for (task_id,) in connection.execute(SQL["select_dead_letters"], {"limit": limit})]
-    return [read_record(readers, task_id) for task_id in ids]
-
-
 def read_flow(readers: Readers, flow_id: int) -> tuple[Any, int]:
     """State and revision of a flow; TaskNotFound."""
     with readers.borrow() as connection:

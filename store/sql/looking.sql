@@ -42,3 +42,11 @@ WITH RECURSIVE keys (k) AS (
 SELECT k FROM keys WHERE k IS NOT NULL AND EXISTS (
     SELECT 1 FROM tag AS g LEFT JOIN task AS t ON t.id = g.task_id LEFT JOIN history AS h ON h.id = g.task_id
     WHERE g.k = keys.k AND ifnull(t.name, h.name) >= :low AND ifnull(t.name, h.name) < :high);
+
+-- name: select_dead_letters
+-- The newest that nobody has repeated by hand, of a domain or of all.
+SELECT id FROM history AS h INDEXED BY history_dead_letter
+WHERE status = 'dead_letter' AND (:low IS NULL OR name >= :low AND name < :high)
+    AND NOT EXISTS (SELECT 1 FROM task WHERE retry_of = h.id)
+    AND NOT EXISTS (SELECT 1 FROM history WHERE retry_of = h.id)
+ORDER BY seq DESC LIMIT :limit;

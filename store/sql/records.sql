@@ -70,12 +70,5 @@ WHERE parent_id = :parent AND parent_round = :round AND status IN ('failed', 'de
     AND NOT EXISTS (SELECT 1 FROM respawned_child AS r WHERE r.seq = history.seq)
 ORDER BY seq LIMIT 1;
 
--- name: select_dead_letters
-SELECT id FROM history AS h INDEXED BY history_dead_letter
-WHERE status = 'dead_letter'
-    AND NOT EXISTS (SELECT 1 FROM task WHERE retry_of = h.id)
-    AND NOT EXISTS (SELECT 1 FROM history WHERE retry_of = h.id)
-ORDER BY seq DESC LIMIT :limit;
-
 -- name: begin_read
 BEGIN;

@@ -1,0 +1,66 @@
+"""One domain of a scheduler: the scheduler's operations, on its tasks alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from millrace.acting import cancel_where
+from millrace.looking import make_filters
+from millrace.model.errors import UnknownTask
+from millrace.model.events import Event
+from millrace.model.filters import Filters
+from millrace.model.records import TaskId, TaskRecord
+from millrace.model.statuses import TaskStatus
+from millrace.operations import at_least
+from millrace.store import looking
+from millrace.subscription import Subscription
+
+if TYPE_CHECKING:
+    from millrace.core import Core
+
+
+class DomainHandle:
+    """Made by ``Scheduler.domain``. Usable from any thread."""
+
+    name: str
+
+    def __init__(self, core: Core, name: str) -> None:
+        if name not in core.domains:
+            raise UnknownTask(name, core.domains)
+        self.name = name
+        self._core = core
+
+    # Looking
+
+    def tasks(self, *, status: TaskStatus | Iterable[TaskStatus] | None = None, limit: int = 100) -> list[TaskRecord]:
+        """Its active and settled tasks, newest first.
+
+        Args:
+            status: one, or any of several.
+            limit: how many at most, from 1.
+
+        Raises:
+            ValueError: ``limit`` is below 1, or ``status`` is none.
+        """
+        filters = make_filters(self._core, status=status, domain=self.name)
+        runtime = self._core.runtime
+        found = looking.read_tasks(runtime.readers(), filters, limit=at_least("limit", limit, 1))
+        return [runtime.with_progress(record) for record in found]
+
+    def dead_letters(self, limit: int = 100) -> list[TaskRecord]:
+        """Its dead letters that nobody has repeated by hand yet, newest first; at most ``limit``, from 1."""
+        return looking.read_dead_letters(self._core.runtime.readers(), self.name, at_least("limit", limit, 1))
+
+    def subscribe(self, *, kinds: Iterable[type[Event]] | None = None, maxsize: int = 10_000) -> Subscription:
+        """Events of all of its tasks that is committed after this returns; see ``Scheduler.subscribe``."""
+        return self._core.scheduler.subscribe(kinds=kinds, domain=self.name, maxsize=maxsize)
+
+    # Acting
+
+    def cancel_all(self) -> list[TaskId]:
+        """Cancel all of its active tasks, in steps; the ids whose cancel was accepted."""
+        return cancel_where(self._core.runtime, Filters(domain=self.name), None)
+
+    def __repr__(self) -> str:
+        return f"<DomainHandle {self.name!r}>"

@@ -5,7 +5,17 @@ from typing import assert_never
 from millrace.actors import cancelling, flows, pausing, repeating
 from millrace.actors.enqueueing import Stored, not_found
 from millrace.actors.ledger import Ledger
-from millrace.actors.requests import Cancel, CancelFlow, CancelMany, EndFlow, OpenFlow, Pause, Repeat, Resume, UpdateFlow
+from millrace.actors.requests import (
+    Cancel,
+    CancelFlow,
+    CancelMany,
+    EndFlow,
+    OpenFlow,
+    Pause,
+    Repeat,
+    Resume,
+    UpdateFlow,
+)
 from millrace.model.records import CancelResult
 
 __all__ = ["carry_out", "not_found"]
@@ -13,7 +23,7 @@ __all__ = ["carry_out", "not_found"]
 Controlled = Cancel | CancelMany | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow | Pause | Resume
 
 
-def carry_out(  # noqa: PLR0911 - one a request
+def carry_out(  # noqa: C901, PLR0911 - one a request
     ledger: Ledger, request: Controlled
 ) -> CancelResult | list[int] | Stored | int | None:
     """The answer to a request; a MillraceError refuses it."""

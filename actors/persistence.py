@@ -580,7 +580,17 @@ class Persistence(Actor):
                 settling.withdraw(ledger, set(runs).intersection(self._delivery.unknown_runs(ledger)))
             case OfferAgain(after):
                 self._offer_again(ledger, after)
-            case Cancel() | CancelMany() | Repeat() | OpenFlow() | UpdateFlow() | EndFlow() | CancelFlow() | Pause() | Resume():
+            case (
+                Cancel()
+                | CancelMany()
+                | Repeat()
+                | OpenFlow()
+                | UpdateFlow()
+                | EndFlow()
+                | CancelFlow()
+                | Pause()
+                | Resume()
+            ):
                 try:
                     answer: Any = controls.carry_out(ledger, request)
                 except MillraceError as error:

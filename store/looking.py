@@ -111,7 +111,7 @@ def find_record(readers: Readers, names: tuple[str, ...], key: str) -> TaskRecor
     return found[0] if found else None
 
 
-def read_active_ids(readers: Readers, filters: Filters) -> array[int]:
+def read_active_ids(readers: Readers, filters: Filters) -> "array[int]":
     """The ids of all active tasks that pass, ascending: 8 bytes each."""
     statuses = frozenset(_ACTIVE) if filters.statuses is None else filters.statuses.intersection(_ACTIVE)
     with readers.borrow() as connection, reading(connection):

@@ -66,6 +66,7 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
             end.actual_io,
             end.bytes_done,
             end.bytes_total,
+            end.log,
         )
         for end in outcomes
     ]
@@ -137,10 +138,12 @@ def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:  # noqa: C901
 
 
 def _keep_reports(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
-    """What the run has said of itself. A finalizer or hook that says nothing of IO and bytes leaves what the body said."""
+    """What the run has said of itself. A finalizer or hook that says nothing of IO, bytes or logs leaves what the body said."""
     is_body = outcome.phase == Phase.BODY
     if is_body or outcome.actual_io is not None:
         row.actual_io = outcome.actual_io
+    if is_body or outcome.log is not None:
+        row.log = outcome.log
     if row.child_total:
         return
     row.progress = outcome.progress

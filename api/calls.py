@@ -49,12 +49,16 @@ class Calls:
         """Call the function of a run and say how it ended; never raises."""
         before = (getattr(_here, "core", None), getattr(_here, "run", None))
         _here.core, _here.run = self._core, run
+        capture = self._core.capture
+        entered = None if capture is None else capture.enter(run)
         started = time.monotonic()
         try:
             return self._call(run, started)
         except BaseException as error:  # noqa: BLE001 - also what breaks while a failure is being described
             return self._failed(run, error, started)
         finally:
+            if capture is not None and entered is not None:
+                capture.leave(entered)
             _here.core, _here.run = before
 
     def timeout_s(self, run: Run) -> float | None:
@@ -94,6 +98,7 @@ class Calls:
             actual_io=encode_moved(run.recorded_io),
             bytes_done=run.bytes_done,
             bytes_total=run.bytes_total,
+            log=None if run.log is None else run.log.text(),
             abandoned=True,
         )
 
@@ -150,6 +155,7 @@ class Calls:
             actual_io=encode_moved(run.recorded_io),
             bytes_done=run.bytes_done,
             bytes_total=run.bytes_total,
+            log=None if run.log is None else run.log.text(),
             parent_id=claim.parent_id,
             parent_round=claim.parent_round,
             limited=claim.limited,
@@ -229,6 +235,7 @@ class Calls:
             actual_io=encode_moved(run.recorded_io),
             bytes_done=run.bytes_done,
             bytes_total=run.bytes_total,
+            log=None if run.log is None else run.log.text(),
         )
 
     def _policy(self, claim: Claim) -> Policy:

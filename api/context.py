@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sized
 from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
+from millrace.logs import TaskLogger
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.errors import InterruptReason, NoParent, ParentClosed, PermanentError, TaskInterrupted
 from millrace.model.io import check_bytes
@@ -39,7 +40,7 @@ class Context:
     Usable from any thread while the run lasts.
     """
 
-    __slots__ = ("_core", "_monotonic", "_record", "_run")
+    __slots__ = ("_core", "_log", "_monotonic", "_record", "_run")
 
     def __init__(self, core: Core, run: Run) -> None:
         """Made by the runtime, one a run."""
@@ -47,6 +48,7 @@ class Context:
         self._run = run
         self._monotonic = core.runtime.times.monotonic
         self._record: TaskRecord | None = None
+        self._log: TaskLogger | None = None
 
     @property
     def id(self) -> TaskId:
@@ -59,6 +61,16 @@ class Context:
         if self._record is None:
             self._record = self._core.record_of(self._run.claim)
         return self._record
+
+    @property
+    def log(self) -> TaskLogger:
+        """A standard logger with this task bound: ``millrace.task.DOMAIN.TASK``, records with ``task_id``, ``task_name``, ``run``.
+
+        Levels and handlers are the application's. What passes its level is kept with the run, for ``Scheduler.log``.
+        """
+        if self._log is None:
+            self._log = TaskLogger(self._run)
+        return self._log
 
     @property
     def attempt(self) -> int:

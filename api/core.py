@@ -22,6 +22,7 @@ from millrace.calls import Calls, Interruption, current_run
 from millrace.context import Context, Place, undecodable
 from millrace.futures import Futures
 from millrace.handle import Outcome
+from millrace.logs import Capture
 from millrace.model.catalog import Traits
 from millrace.model.codec import PayloadCodec, UndecodablePayload, check_key, check_label
 from millrace.model.durations import due_ms, ms_to_datetime, seconds_to_ms, to_seconds
@@ -72,9 +73,11 @@ class Core:
         ttl: float | None,
         max_payload: int,
         settings: Settings,
+        capture: Capture | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.path = path
+        self.capture = capture
         self.state = States(state)
         self.retry = retry if retry is not None else DEFAULT_RETRY
         self.ttl = ttl
@@ -421,6 +424,12 @@ class Core:
     def record(self, task_id: TaskId) -> TaskRecord:
         """The record of a task; its progress is live while it runs here."""
         return self.runtime.with_progress(records.read_record(self.runtime.readers(), task_id))
+
+    def log(self, task_id: TaskId) -> str | None:
+        """See ``Scheduler.log``."""
+        kept = records.read_log(self.runtime.readers(), task_id)
+        run = self.runtime.executors.run_of(task_id)
+        return kept if run is None or run.log is None else run.log.text()
 
     def status(self, task_id: TaskId) -> TaskStatus:
         """The status of a task."""

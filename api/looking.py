@@ -132,6 +132,17 @@ class Looking(Operations):
 
         return snapshot(self._core.read_metrics())
 
+    def log(self, id: TaskId) -> str | None:
+        """What the task's last run has logged, a line a message at least: live while it runs here. None: nothing.
+
+        Not a field of the record: it may have 64 KiB, which a list of a hundred records should not have to carry. The first
+        line says how many older ones were dropped, where some were.
+
+        Raises:
+            TaskNotFound: there is no such task, or no more.
+        """
+        return self._core.log(id)
+
     def subscribe(
         self,
         *,

@@ -27,6 +27,7 @@ from millrace.limits import (
     check_resources,
     check_throttle,
 )
+from millrace.logs import TASKS, Capture
 from millrace.looking import Looking
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
@@ -76,6 +77,8 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         restarts: how many failures of the runtime's own actors are put up with.
         max_crashes: a task that was running when the process died so many times in a row goes to the dead letters.
         name: shown in metrics and logs.
+        capture_logs: loggers whose lines are kept with the run that logs them, all below each too: the newest 200 lines, and
+            64 KiB, of each task's last run, as ``log`` gives them. Empty: none are kept.
 
     Raises:
         ValueError, TypeError: an argument is not as said. Nothing is opened before the first call that needs the store.
@@ -113,6 +116,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         restarts: Restarts | None = None,
         max_crashes: int = 3,
         name: str = "default",
+        capture_logs: Iterable[str] = (TASKS,),
     ) -> None:
         if durability not in ("power", "process"):
             raise ValueError(f"durability: expected 'power' or 'process', got {durability!r}")
@@ -148,6 +152,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         )
         if retry is not None and not isinstance(retry, Retry):
             raise TypeError(f"retry: expected a Retry, got {type(retry).__name__}")
+        self._capture = Capture(capture_logs)
         self._core = Core(
             self,
             path,
@@ -157,6 +162,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
             ttl=check_ttl(ttl),
             max_payload=at_least("max_payload", max_payload, 1),
             settings=settings,
+            capture=self._capture if self._capture.names else None,
         )
         self._runtime = self._core.runtime
         self._rate_limits = tuple(settings.limits.task_rates)
@@ -173,7 +179,12 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
             StoreError: the store cannot be opened.
         """
         check_names(self._rate_limits, self._core.task_named)
-        self._runtime.start()
+        self._capture.attach()
+        try:
+            self._runtime.start()
+        except BaseException:
+            self._capture.detach()
+            raise
         if not self._stops_at_exit:
             self._stops_at_exit = True
             atexit.register(_stop_at_exit, weakref.ref(self._runtime))
@@ -195,6 +206,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
         if self._core.is_body():
             raise RuntimeError("stop() from a body would wait for that body; stop from another thread")
         ended = self._runtime.stop(seconds)
+        self._capture.detach()
         self._core.futures.stop()
         return ended
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from millrace.executors.log_tail import LogTail
 from millrace.model.durations import LONGEST_WAIT_S
 from millrace.model.errors import InterruptReason
 from millrace.model.io import LARGEST, Moved, add_moved
@@ -40,6 +41,7 @@ class Run:
         "has_ended",
         "is_abandoned",
         "is_fresh",
+        "log",
         "message",
         "recorded_io",
         "reported_at",
@@ -66,6 +68,8 @@ class Run:
         self.bytes_total: int | None = None
         self.recorded_io: Moved | None = None
         """Bytes that it says it has moved: disk read, disk written, received, sent; None where it says nothing."""
+        self.log: LogTail | None = None
+        """Its captured log lines; None before the first."""
         self.is_fresh = False
         """The fields of progress have been written since they were last looked at."""
         self.waits = 0

@@ -41,6 +41,8 @@ class RunOutcome(msgspec.Struct, frozen=True):
     """As ``model.io`` keeps what it has recorded; None where it has recorded nothing."""
     bytes_done: int | None = None
     bytes_total: int | None = None
+    log: str | None = None
+    """Its captured log lines; None where there are none."""
     abandoned: bool = False
     """The run was given up: its thread may still be going."""
     parent_id: int | None = None

@@ -227,6 +227,16 @@ def read_flow(readers: Readers, flow_id: int) -> tuple[Any, int]:
         return _decode(found[0]), found[1]
 
 
+def read_log(readers: Readers, task_id: int) -> str | None:
+    """The captured log lines of a task's last run; TaskNotFound."""
+    with readers.borrow() as connection:
+        found = connection.execute(SQL["select_log"], {"id": task_id}).fetchone() if _fits(task_id) else None
+        if found is None:
+            raise not_found(connection, task_id)
+        log: str | None = found[0]
+        return log
+
+
 def find_flow(readers: Readers, key: str) -> int:
     """The newest active flow under a key, else the newest; TaskNotFound."""
     with readers.borrow() as connection:

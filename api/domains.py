@@ -13,7 +13,9 @@ from millrace.model.filters import Filters
 from millrace.model.records import TaskId, TaskRecord
 from millrace.model.statuses import TaskStatus
 from millrace.operations import at_least
+from millrace.pausing import pause_scope, resume_scope
 from millrace.store import looking
+from millrace.store.pausing import read_pauses
 from millrace.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -55,6 +57,45 @@ class DomainHandle:
     def subscribe(self, *, kinds: Iterable[type[Event]] | None = None, maxsize: int = 10_000) -> Subscription:
         """Events of all of its tasks that is committed after this returns; see ``Scheduler.subscribe``."""
         return self._core.scheduler.subscribe(kinds=kinds, domain=self.name, maxsize=maxsize)
+
+    # Pausing and tuning
+
+    def pause(self) -> int:
+        """Start nothing of the domain until ``resume()``, also over restarts; its queued tasks, present and future, are PAUSED.
+
+        Running bodies are asked to stop with "paused", and their tasks are PAUSED when they end; what ends otherwise counts.
+
+        Returns:
+            How many of its active tasks, queued and running, this newly holds; 0 where it is paused already.
+        """
+        return pause_scope(self._core.runtime, "domain", self.name)
+
+    def resume(self) -> int:
+        """End the domain's pause; a pause of the scheduler or of a task's group stays.
+
+        Returns:
+            How many of its active tasks, queued and running, nothing pauses any more; 0 where it was not paused.
+        """
+        return resume_scope(self._core.runtime, "domain", self.name)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the domain itself is paused, as the store says."""
+        pauses = read_pauses(self._core.runtime.readers())
+        return any((pause.scope, pause.name) == ("domain", self.name) for pause in pauses)
+
+    @property
+    def max_concurrency(self) -> int | None:
+        """Bodies and finalizers of the domain that run at once; None for no bound of its own.
+
+        Set at run time, more starts at once and less stops nothing; it holds over restarts until the ``Domain`` itself says
+        something else than it did. None takes back what was set: the ``Domain``'s own is in force again. ValueError below 1.
+        """
+        return self._core.runtime.limits.domains.get(self.name)
+
+    @max_concurrency.setter
+    def max_concurrency(self, n: int | None) -> None:
+        self._core.runtime.tune("domain", self.name, None if n is None else at_least("max_concurrency", n, 1))
 
     # Acting
 

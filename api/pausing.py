@@ -6,8 +6,10 @@ from datetime import datetime
 
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import Pause, Resume
+from millrace.actors.runtime import Runtime
 from millrace.model.durations import datetime_to_ms, ms_to_datetime
 from millrace.model.names import check_group
+from millrace.model.pauses import Scope
 from millrace.operations import Operations
 
 
@@ -23,8 +25,7 @@ class Pausing(Operations):
         Returns:
             How many active tasks, queued and running, this newly holds; 0 where the scheduler is paused already.
         """
-        reply: Reply[int] = Reply()
-        return self._runtime.ask(Pause("scheduler", "", None, reply), reply)
+        return pause_scope(self._runtime, "scheduler", "")
 
     def resume(self) -> int:
         """End the scheduler's pause; pauses of domains and groups stay.
@@ -32,8 +33,7 @@ class Pausing(Operations):
         Returns:
             How many active tasks, queued and running, nothing pauses any more; 0 where the scheduler was not paused.
         """
-        reply: Reply[int] = Reply()
-        return self._runtime.ask(Resume("scheduler", "", reply), reply)
+        return resume_scope(self._runtime, "scheduler", "")
 
     def pause_group(self, group: str, *, until: datetime | None = None) -> int:
         """Start nothing of the group, in any domain; its queued tasks, present and future, are PAUSED, also over restarts.
@@ -57,8 +57,7 @@ class Pausing(Operations):
                 f"until: expected a time to come, got {ms_to_datetime(until_ms)}, and it is {ms_to_datetime(now_ms)}; "
                 "leave it out to pause until resume_group()"
             )
-        reply: Reply[int] = Reply()
-        return self._runtime.ask(Pause("group", name, until_ms, reply), reply)
+        return pause_scope(self._runtime, "group", name, until_ms)
 
     def resume_group(self, group: str) -> int:
         """End a group's pause; a pause of the scheduler or of a task's domain stays.
@@ -66,5 +65,16 @@ class Pausing(Operations):
         Returns:
             How many active tasks, queued and running, nothing pauses any more; 0 where the group was not paused.
         """
-        reply: Reply[int] = Reply()
-        return self._runtime.ask(Resume("group", check_group(group), reply), reply)
+        return resume_scope(self._runtime, "group", check_group(group))
+
+
+def pause_scope(runtime: Runtime, scope: Scope, name: str, until_ms: int | None = None) -> int:
+    """Pause it; how many tasks that newly holds."""
+    reply: Reply[int] = Reply()
+    return runtime.ask(Pause(scope, name, until_ms, reply), reply)
+
+
+def resume_scope(runtime: Runtime, scope: Scope, name: str) -> int:
+    """End its pause; how many tasks nothing pauses any more."""
+    reply: Reply[int] = Reply()
+    return runtime.ask(Resume(scope, name, reply), reply)

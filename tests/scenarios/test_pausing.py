@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from staging import WAIT_S, Stage, calm_down, kinds
 
-from millrace import Context, Domain, InvalidTask, TaskStatus
+from millrace import Context, Domain, DomainPaused, DomainResumed, InvalidTask, TaskStatus
 
 
 def now() -> datetime:
@@ -74,6 +74,37 @@ def test_pauses_are_told_on_change_only(stage: Stage, domain: Domain) -> None:
     scheduler.stop()
     assert kinds([*told, *subscription]) == ["SchedulerPaused", "GroupPaused", "GroupResumed", "SchedulerResumed"]
     assert told[1].group == "a"  # type: ignore[attr-defined]
+
+
+def test_a_paused_domain_shows_it(stage: Stage, domain: Domain, body: Any) -> None:
+    """S-110, S-450, S-393: its queued tasks are PAUSED, also over a restart, and no other domain's."""
+    other = Domain("other")
+
+    @other.task()
+    def free(ctx: Context) -> int:
+        return 1
+
+    before = stage.started(domain, other)
+    subscription = before.subscribe(kinds=[DomainPaused, DomainResumed])
+    handle = before.domain("play")
+    assert [handle.pause(), handle.pause()] == [0, 0]
+    assert (handle.is_paused, before.domain("other").is_paused) == (True, False)
+    outcome = before.submit(body, 1)
+    assert not outcome.group_paused
+    assert before.submit(free).result(WAIT_S) == 1
+    calm_down(before)
+    assert before.task(outcome.id).status is TaskStatus.PAUSED
+    assert handle.tasks(status=TaskStatus.PAUSED) == [before.task(outcome.id)]
+    before.stop(0)
+    assert [(type(event), event.domain) for event in subscription] == [(DomainPaused, "play")]  # type: ignore[attr-defined]
+    after = stage.scheduler(domain, other)
+    assert after.domain("play").is_paused
+    assert after.task(outcome.id).status is TaskStatus.PAUSED
+    subscription = after.subscribe(kinds=[DomainPaused, DomainResumed])
+    assert [after.domain("play").resume(), after.domain("play").resume()] == [1, 0]
+    assert not after.domain("play").is_paused
+    assert after.task(outcome.id).status is TaskStatus.PENDING
+    assert subscription.get(WAIT_S).domain == "play"  # type: ignore[attr-defined]
 
 
 def test_a_group_pause_needs_a_name_and_a_time_to_come(stage: Stage, domain: Domain) -> None:

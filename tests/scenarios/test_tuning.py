@@ -167,6 +167,25 @@ def test_a_limit_that_is_taken_back_is_the_programs_own(stage: Stage, domain: Do
     assert scheduler._runtime.limits.groups == {"a": 3}
 
 
+def test_a_domain_is_bounded_at_run_time(stage: Stage) -> None:
+    """S-255, S-393: of this scheduler; what is set is kept, and taken back."""
+    domain = Domain("play", max_concurrency=3)
+    scheduler = stage.started(domain, Domain("other"))
+    play, other = scheduler.domain("play"), scheduler.domain("other")
+    assert (play.max_concurrency, other.max_concurrency) == (3, None)
+    play.max_concurrency = 1
+    other.max_concurrency = 2
+    assert (play.max_concurrency, other.max_concurrency, domain.max_concurrency) == (1, 2, 3)
+    with pytest.raises(ValueError, match="max_concurrency: expected at least 1"):
+        play.max_concurrency = 0
+    scheduler.stop()
+    again = stage.started(domain, Domain("other"))
+    assert (again.domain("play").max_concurrency, again.domain("other").max_concurrency) == (1, 2)
+    again.domain("play").max_concurrency = None
+    again.domain("other").max_concurrency = None
+    assert (again.domain("play").max_concurrency, again.domain("other").max_concurrency) == (3, None)
+
+
 def test_the_rate_of_a_task_that_comes_later_is_known_when_it_is_submitted(stage: Stage, domain: Domain) -> None:
     """S-392, S-265: as its decorator says, without a restart."""
     scheduler = stage.started(domain)

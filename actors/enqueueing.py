@@ -197,11 +197,36 @@ def _find_holders(ledger: Ledger, scopes: Sequence[KeyScope]) -> tuple[dict[int,
     ledger.flush()
     if not scopes:
         return {}, set()
-    next_id, found, winding = ledger.writer.find_holders(scopes)
+    former, places = _former_scopes(ledger, scopes)
+    next_id, found, winding = ledger.writer.find_holders([*scopes, *former])
     ledger.note_next_id(next_id)
     ledger.load(found.values())
-    rows = {place: row for place, task_id in found.items() if (row := ledger.row(task_id)) is not None}
-    return rows, set(winding)
+    rows: dict[int, Row] = {}
+    for at, task_id in sorted(found.items()):
+        row = ledger.row(task_id)
+        if row is not None:
+            rows.setdefault(places.get(at, at), row)
+    return rows, {places.get(at, at) for at in winding}
+
+
+def _former_scopes(ledger: Ledger, scopes: Sequence[KeyScope]) -> tuple[list[KeyScope], dict[int, int]]:
+    """The same keys under the names that the tasks had before, and whose place each stands for.
+
+    From a start on there are none: rows get the present name then. Until then, a key is unique over all names of a task.
+    """
+    aliases = ledger.catalog.aliases()
+    if not aliases:
+        return [], {}
+    former: list[KeyScope] = []
+    places: dict[int, int] = {}
+    by_name: dict[str, list[str]] = {}
+    for alias, name in aliases.items():
+        by_name.setdefault(name, []).append(alias)
+    for place, (name, parent_id, parent_round, key) in enumerate(scopes):
+        for alias in by_name.get(name, ()):
+            places[len(scopes) + len(former)] = place
+            former.append((alias, parent_id, parent_round, key))
+    return former, places
 
 
 def _find_respawned(

@@ -713,6 +713,8 @@ class Persistence(Actor):
 
     def _go_on_recovering(self, reply: Reply[None]) -> None:
         try:
+            while self._step(recovering.rename_former):
+                pass
             while self._step(recovering.park_unknown):
                 pass
             after: int | None = 0

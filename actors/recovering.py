@@ -5,6 +5,7 @@ from typing import Final
 from millrace.actors import cancelling, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.tally import CRASHED_RUNS
+from millrace.model.lanes import lane_of
 from millrace.model.rows import Phase, Row
 
 STEP: Final = 500
@@ -55,6 +56,22 @@ def resume_cascades(ledger: Ledger) -> None:
     cascades = ledger.writer.select_cascades()
     ledger.effects.cascades.extend(cascades)
     cancelling.cascade(ledger, cascades)
+
+
+def rename_former(ledger: Ledger) -> bool:
+    """Give what is stored under former names of this program's tasks their present ones. True while there is more."""
+    for alias, name in ledger.catalog.aliases().items():
+        found = ledger.writer.select_named(alias, name, STEP)
+        if found:
+            ledger.writer.rename_tasks(
+                name,
+                [(row.id, lane_of(name, row.grp, row.bounded_parent, row.priority), row.loses_key) for row in found],
+            )
+            return True
+        if ledger.writer.rename_settled(alias, name, STEP):
+            return True
+        ledger.writer.rename_series(alias, name)
+    return False
 
 
 def park_unknown(ledger: Ledger) -> bool:

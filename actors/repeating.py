@@ -39,7 +39,7 @@ def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
     parent = None if old.parent_id is None else ledger.row(old.parent_id)
     is_child = parent is not None and closed_status(ledger, parent) is None
     new = NewTask(
-        name=old.name,
+        name=ledger.catalog.aliases().get(old.name, old.name),
         key=old.key,
         label=old.label,
         priority=old.priority,
@@ -53,7 +53,7 @@ def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
         parent_id=old.parent_id if is_child else None,
         retry_of=old.id,
         group=old.grp,
-        tags=dict(decode_tags(old.tags)) or None,
+        tags=decode_tags(old.tags) or None,
         ttl_ms=old.ttl_ms,
         ttl_source="none" if old.ttl_ms is None else "own",
         ttl_first=bool(old.ttl_first),

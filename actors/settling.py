@@ -489,11 +489,14 @@ def find_lane(row: Row) -> None:
 
 def _release_key(ledger: Ledger, row: Row) -> None:
     """A cancelled task no longer winds down: a task of its key that waited for that can start."""
-    scope = (row.name, row.parent_id or 0, row.parent_round, row.key)
-    held = ledger.writer.find_held([scope])
+    scopes = [(row.name, row.parent_id or 0, row.parent_round, row.key)]
+    present = ledger.catalog.aliases().get(row.name)
+    if present is not None:
+        scopes.append((present, *scopes[0][1:]))  # what replaced it before a start gave it its present name
+    held = ledger.writer.find_held(scopes)
     if not held:
         return
-    winding = ledger.writer.find_holders([scope]).winding.get(0, set()) - {row.id}
+    winding = set[int]().union(*ledger.writer.find_holders(scopes).winding.values()) - {row.id}
     if any(ledger.has_settled(task_id) is None for task_id in winding):
         return
     ledger.load(held)

@@ -13,6 +13,7 @@ from millrace.context import Context
 from millrace.model.codec import UndecodablePayload
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted
 from millrace.model.io import encode_moved
+from millrace.model.migration import Unmigratable
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Phase, since_ms
 from millrace.retrying import Policy, decode_options
@@ -109,9 +110,11 @@ class Calls:
             return self._unrunnable(run, f"this program has no task {claim.name!r}")
         definition = task.definition
         try:
-            args, kwargs = definition.payload_codec.decode(claim.payload)
+            args, kwargs = definition.arguments(claim.payload, claim.version)
             if claim.phase == Phase.FINALIZER:
                 args = (definition.memo_codec.decode(claim.memo) if claim.memo is not None else None, *args)
+        except Unmigratable as error:
+            return self._unrunnable(run, str(error))
         except (UndecodablePayload, ValueError) as error:
             return self._unrunnable(run, f"its payload or memo does not decode: {error}")
         ctx = Context(self._core, run)

@@ -91,6 +91,7 @@ class Core:
             if domain.name in self.domains:
                 raise ValueError(f"domains: expected each name once, {domain.name!r} came twice")
             self.domains[domain.name] = domain
+        self._check_aliases()
         self.runtime = Runtime(
             lambda: locate(path),
             catalog=self,
@@ -122,19 +123,47 @@ class Core:
         self._rated.update(rates)
         return rates
 
+    def _check_aliases(self) -> None:
+        """ValueError where an alias stands for two tasks of different domains; within one it was refused already."""
+        owners: dict[str, Task[..., Any]] = {}
+        for domain in self.domains.values():
+            for alias, task in domain.aliases.items():
+                named = self.domains.get(alias.partition("::")[0])
+                other = owners.get(alias) or (None if named is None else named.tasks.get(alias))
+                if other is not None:
+                    raise ValueError(
+                        f"domains: expected aliases that no other task has, {alias!r} of {task.name!r} is one of {other.name!r}"
+                    )
+                owners[alias] = task
+
     def task_named(self, name: str) -> Task[..., Any] | None:
-        """The task of a qualified name, where one of the domains has it."""
+        """The task of a qualified name, where one of the domains has it, or of a name that it had before."""
         domain = self.domains.get(name.partition("::")[0])
-        return None if domain is None else domain.tasks.get(name)
+        task = None if domain is None else domain.tasks.get(name)
+        if task is not None:
+            return task
+        return next((domain.aliases[name] for domain in self.domains.values() if name in domain.aliases), None)
 
     def traits(self, name: str) -> Traits | None:
         """See ``Catalog``."""
         task = self.task_named(name)
         return None if task is None else task.definition.traits
 
+    def aliases(self) -> dict[str, str]:
+        """See ``Catalog``. Looked up each time: domains take in tasks while they are served."""
+        return {
+            alias: task.name
+            for domain in self.domains.values()
+            if domain.aliases
+            for alias, task in domain.aliases.items()
+        }
+
     def name_of(self, task: Task[..., Any] | str) -> str:
-        """The qualified name of a task, given as itself or by its name."""
-        return task if isinstance(task, str) else task.name
+        """The qualified name of a task, given as itself, by its name, or by one that it had before."""
+        if not isinstance(task, str):
+            return task.name
+        known = self.task_named(task)
+        return task if known is None else known.name
 
     def names_of(self, task: Task[..., Any] | str) -> tuple[str, ...]:
         """The names under which tasks of a type are stored: its qualified name first."""
@@ -198,6 +227,7 @@ class Core:
             parent_id=None if place is None else place.parent_id,
             spawner_id=None if place is None else place.spawner_id,
             spawner_run=None if place is None else place.spawner_run,
+            version=definition.version,
             group=options.group or defaults.group or general.group,
             tags=self._tags(definition, general, submission),
             expected_io=encode_io(options.io or defaults.io),
@@ -274,7 +304,7 @@ class Core:
         for later in (of_task, submission.options.tags):
             if later:
                 tags = merge_tags(tags or NO_TAGS, later)
-        return None if tags is None else dict(tags)
+        return dict(tags) if tags else None
 
     def find_state(self, kind: type[T], domain: str) -> T:
         """See ``Context.state``."""

@@ -1,6 +1,6 @@
 """What a task is in code: the functions, codecs and defaults that all views of one task share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,10 @@ from millrace.model.catalog import Traits
 from millrace.model.codec import MemoCodec, PayloadCodec, UndecodablePayload
 from millrace.model.errors import InvalidTask
 from millrace.model.limits import RateLimit
-from millrace.options import Options, TagsOf, TextOf
+from millrace.model.migration import MAX_VERSION, Step, migrate
+from millrace.model.names import QUALIFIER, check_task_name
+from millrace.operations import at_least
+from millrace.options import Options, TagsOf, TextOf, check_callable
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,12 +29,16 @@ class Definition:
         label: gives what people are shown.
         tags: gives tags, where the defaults have none.
         rate_limit: bounds how fast its bodies start, where the scheduler says nothing else.
+        version: of the payload that the body takes.
+        redact: parameters whose values are not shown.
 
     Raises:
-        InvalidTask: the body's payload is of types that JSON cannot carry.
+        InvalidTask: the body's payload is of types that JSON cannot carry, or has no parameter that is to be redacted.
+        ValueError, TypeError: of another argument.
     """
 
     __slots__ = (
+        "_migrations",
         "defaults",
         "final_codec",
         "finalizer",
@@ -44,6 +51,7 @@ class Definition:
         "rate_limit",
         "tags",
         "traits",
+        "version",
     )
 
     def __init__(
@@ -56,9 +64,12 @@ class Definition:
         label: TextOf | None,
         tags: TagsOf | None,
         rate_limit: RateLimit | None = None,
+        version: int = 1,
+        redact: Sequence[str] = (),
     ) -> None:
         self.name = name
-        self.payload_codec = PayloadCodec(fn, task_name=name)
+        self.version = _check_version("version", version)
+        self.payload_codec = PayloadCodec(fn, task_name=name, redact=check_names("redact", redact))
         self.memo_codec = MemoCodec(fn, task_name=name)
         self.defaults = defaults
         self.key = key
@@ -69,6 +80,7 @@ class Definition:
         self.final_codec: MemoCodec | None = None
         self.hook: Callable[..., Any] | None = None
         self.traits = Traits(has_finalizer=False, has_hook=False)
+        self._migrations: dict[int, Step] = {}
 
     def set_finalizer(self, fn: Callable[..., Any]) -> None:
         """What runs once all children have settled; InvalidTask where there is one already."""
@@ -85,6 +97,32 @@ class Definition:
         self.hook = fn
         self.traits = replace(self.traits, has_hook=True)
 
+    def set_migration(self, from_version: int, fn: Step) -> None:
+        """What turns a payload of that version into one of the next; InvalidTask where there is one, or no use for one."""
+        check_callable("migrate", fn)
+        if from_version in self._migrations:
+            raise InvalidTask(f"task {self.name}: expected one migrate({from_version}), a second came; remove one")
+        self._migrations[from_version] = fn
+
+    def check_migration(self, from_version: int) -> None:
+        """InvalidTask where the code is not beyond that version."""
+        if _check_version("from_version", from_version) >= self.version:
+            raise InvalidTask(
+                f"task {self.name}: expected migrate() for a version below {self.version}, which the code has, "
+                f"got {from_version}; give the task a higher version="
+            )
+
+    def arguments(self, payload: str, version: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What to call a function of the task with after its context, from a payload that code of that version stored.
+
+        Raises:
+            UndecodablePayload, Unmigratable: this program cannot run it.
+        """
+        if version != self.version:
+            is_secret = bool(self.payload_codec.redact)
+            payload = migrate(payload, version, self.version, self._migrations, is_secret=is_secret)
+        return self.payload_codec.decode(payload)
+
     def decode_memo(self, memo: Any) -> Any:
         """A memo, as plain JSON, in the type that the finalizer (where it gave one) or the body returns.
 
@@ -98,3 +136,30 @@ class Definition:
                 except UndecodablePayload:
                     continue
         return memo
+
+
+def qualify(domain: str, alias: str) -> str:
+    """A name that a task had before, with its domain, which is the task's own where it names none; InvalidTask."""
+    of_domain, qualifier, local = alias.partition(QUALIFIER)
+    if not qualifier:
+        return f"{domain}{QUALIFIER}{check_task_name(alias, 'alias')}"
+    return f"{check_task_name(of_domain, 'alias')}{QUALIFIER}{check_task_name(local, 'alias')}"
+
+
+def check_names(what: str, names: object) -> tuple[str, ...]:
+    """Several names, each once. TypeError where they are no sequence of texts."""
+    if isinstance(names, (str, bytes)) or not isinstance(names, Sequence):
+        raise TypeError(
+            f"{what}: expected a sequence of names, got {type(names).__name__}; put a single one into a list"
+        )
+    given: Sequence[object] = names
+    for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"{what}: expected names, got {type(name).__name__}")
+    return tuple(dict.fromkeys(map(str, given)))
+
+
+def _check_version(what: str, version: int) -> int:
+    if at_least(what, version, 1) > MAX_VERSION:
+        raise ValueError(f"{what}: expected at most {MAX_VERSION}, got {version}")
+    return version

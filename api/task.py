@@ -6,13 +6,16 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 import msgspec
 
 from millrace.context import Context
-from millrace.definition import Definition
+from millrace.definition import Definition, check_names, qualify
 from millrace.handle import Outcome
 from millrace.model.codec import check_task_name
 from millrace.model.durations import Seconds
 from millrace.model.errors import InvalidTask
 from millrace.model.limits import RateLimit
+from millrace.model.migration import Step
 from millrace.model.records import IoBudget
+from millrace.model.redaction import REDACTED
+from millrace.model.redaction import redact as hide
 from millrace.model.retry import Retry
 from millrace.model.schedule import Schedule
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
@@ -67,12 +70,12 @@ class Domain:
         if name == "flow":
             raise InvalidTask('domain: expected another name than "flow", which is that of flows; choose another')
         self.max_concurrency = None if max_concurrency is None else at_least("max_concurrency", max_concurrency, 1)
-        self.defaults = check_options(
-            priority=priority, retry=retry, timeout=timeout, ttl=ttl, group=group, tags=tags or None
-        )
+        self.defaults = check_options(priority=priority, retry=retry, timeout=timeout, ttl=ttl, group=group, tags=tags)
         self.state = States(state)
         self.tasks: dict[str, Task[..., Any]] = {}
         """By qualified name."""
+        self.aliases: dict[str, Task[..., Any]] = {}
+        """By the qualified names that they had before."""
 
     def task(
         self,
@@ -95,6 +98,9 @@ class Domain:
         child_concurrency: int | None = None,
         executor: str = "thread",
         rate_limit: RateLimit | None = None,
+        version: int = 1,
+        aliases: Sequence[str] = (),
+        redact: Sequence[str] = (),
     ) -> Callable[[Callable[Concatenate[Context, P], R]], "Task[P, R]"]:
         """Decorator: turns ``def body(ctx, ...payload) -> memo`` into a Task.
 
@@ -117,10 +123,14 @@ class Domain:
             child_concurrency: children that may run at once.
             executor: what runs it, one of the scheduler's.
             rate_limit: how fast bodies may start, where the scheduler's ``rate_limits`` has none for it.
+            version: of its payload, 1 or more; with ``Task.migrate``, payloads queued by older code still run.
+            aliases: names it had before, "domain::task" or, in this domain, "task": what is stored under them is its own.
+            redact: parameters whose values are shown as "***" in logs, events, commands and pages.
 
         Raises:
-            InvalidTask: the name is taken or no name, or the body's payload is of types that JSON cannot carry.
-            TypeError: used without parentheses.
+            InvalidTask: a name is taken or no name, the body's payload is of types that JSON cannot carry, or an argument
+                is not as said.
+            ValueError, TypeError: an argument is not as said, or it is used without parentheses.
         """
         given: object = name
         if given is not None and not isinstance(given, str):
@@ -137,7 +147,7 @@ class Domain:
             schedule=schedule,
             ttl=ttl,
             ttl_from=ttl_from,
-            tags=None if callable(tags) or not tags else tags,
+            tags=None if callable(tags) else tags,
             fail_fast=fail_fast,
             max_failures=max_failures,
             child_concurrency=child_concurrency,
@@ -147,12 +157,13 @@ class Domain:
         check_callable("label", label)
         if rate_limit is not None and not isinstance(rate_limit, RateLimit):
             raise TypeError(f"rate_limit: expected a RateLimit, got {type(rate_limit).__name__}")
+        before = check_names("aliases", aliases)
 
         def define(fn: Callable[Concatenate[Context, P], R]) -> Task[P, R]:
             local = check_task_name(name if name is not None else fn.__name__, "task")
             qualified = f"{self.name}::{local}"
-            if qualified in self.tasks:
-                raise InvalidTask(f"task: expected a new name in domain {self.name!r}, {local!r} is defined already")
+            former = [qualify(self.name, alias) for alias in before]
+            self._check_free(qualified, *former)
             definition = Definition(
                 qualified,
                 fn,
@@ -161,12 +172,28 @@ class Domain:
                 label=label,
                 tags=tags if callable(tags) else None,
                 rate_limit=rate_limit,
+                version=version,
+                redact=redact,
             )
             defined: Task[P, R] = Task(self, fn, definition)
             self.tasks[qualified] = defined
+            self.aliases |= dict.fromkeys(former, defined)
             return defined
 
         return define
+
+    def _check_free(self, name: str, *aliases: str) -> None:
+        """Each name stands for one task, now and before."""
+        taken = {**self.aliases, **self.tasks}
+        if name in taken:
+            how = "is defined already" if name in self.tasks else f"is an alias of {taken[name].name!r}"
+            raise InvalidTask(f"task: expected a new name in domain {self.name!r}, {name!r} {how}")
+        for alias in aliases:
+            if alias == name or alias in taken:
+                whose = name if alias == name else taken[alias].name
+                raise InvalidTask(
+                    f"task {name}: aliases: expected names that no task has, {alias!r} is one of {whose!r}"
+                )
 
     def __repr__(self) -> str:
         return f"Domain({self.name!r})"
@@ -295,6 +322,23 @@ class Task(Generic[P, R]):
         self.definition.set_finalizer(fn)
         return fn
 
+    def migrate(self, from_version: int) -> Callable[[Step], Step]:
+        """Decorator: turns a payload of that version, as plain JSON, into one of the next. Runs before each run that needs it.
+
+        Args:
+            from_version: 1 or more, below the task's ``version``.
+
+        Raises:
+            InvalidTask: it is not below, or there is one for it already. ValueError, TypeError: it is no such number.
+        """
+        self.definition.check_migration(from_version)
+
+        def define(fn: Step) -> Step:
+            self.definition.set_migration(from_version, fn)
+            return fn
+
+        return define
+
     def on_cancel(self, fn: Callable[Concatenate[Context, P], None]) -> Callable[Concatenate[Context, P], None]:
         """Decorator: ``fn(ctx, ...payload)`` runs when a started task is cancelled or superseded.
 
@@ -331,7 +375,10 @@ class Submission(Generic[R]):
         return self.task.name
 
     def __repr__(self) -> str:
-        return f"<Submission of {self.task.name}>"
+        codec = self.task.definition.payload_codec
+        shown = hide(codec.as_mapping(self.bound), codec.redact)
+        payload = ", ".join(f"{name}={value if value is REDACTED else repr(value)}" for name, value in shown.items())
+        return f"<Submission of {self.task.name}({payload})>"
 
 
 def _parent(parent: int | Context | None) -> int | Context | None:

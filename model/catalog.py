@@ -1,5 +1,6 @@
 """What the runtime has to know of a task's code: never the code itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,5 +17,9 @@ class Catalog(Protocol):
     """The tasks that this program can run, by qualified name. Read from the persistence actor's thread."""
 
     def traits(self, name: str) -> Traits | None:
-        """None: this program does not know the task."""
+        """Of the task of that name, or that had it before. None: this program does not know it."""
+        ...
+
+    def aliases(self) -> Mapping[str, str]:
+        """Names that tasks had before, and the names that they have now."""
         ...

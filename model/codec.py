@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import Parameter
 from typing import Any, Final, TypeVar
 
@@ -30,6 +30,7 @@ from millrace.model.json_rules import (
     is_deeper_than,
 )
 from millrace.model.names import check_key, check_label, check_task_name
+from millrace.model.redaction import REDACTED
 from millrace.model.signature import Traits, describe, payload_signature, payload_struct, return_type, traits
 
 __all__ = [
@@ -132,9 +133,10 @@ class PayloadCodec:
         fn: the body.
         task_name: qualified, for messages.
         skip: how many leading parameters are not payload (the context).
+        redact: parameters whose values no message shows.
 
     Raises:
-        InvalidTask: an annotation cannot be resolved or decoded to.
+        InvalidTask: an annotation cannot be resolved or decoded to, or there is no parameter of a name to be redacted.
     """
 
     names: tuple[str, ...]
@@ -142,11 +144,21 @@ class PayloadCodec:
     has_required: bool
     """Whether there is a parameter that must be given."""
 
-    def __init__(self, fn: Callable[..., object], *, task_name: str, skip: int = 1) -> None:
+    redact: frozenset[str]
+    """Parameters whose values are not shown."""
+
+    def __init__(
+        self, fn: Callable[..., object], *, task_name: str, skip: int = 1, redact: Collection[str] = ()
+    ) -> None:
         self.task_name = task_name
         self._signature = payload_signature(fn, task_name=task_name, skip=skip)
         parameters = self._signature.parameters
         self.names = tuple(parameters)
+        self.redact = frozenset(redact)
+        if not self.redact <= parameters.keys():
+            unknown = ", ".join(sorted(map(repr, self.redact - parameters.keys())))
+            known = ", ".join(parameters) or "none"
+            raise InvalidTask(f"{task_name}: redact: expected parameters ({known}), got {unknown}", field="redact")
         self.has_required = any(_is_required(each) for each in parameters.values())
         self._struct = payload_struct(self._signature, task_name=task_name)
         kinds = {each.kind for each in parameters.values()}
@@ -191,6 +203,10 @@ class PayloadCodec:
             return self._json.encode(bound, "payload", max_bytes)
         except RuleBroken as error:
             name = _first_name(error.path)
+            if name in self.redact:
+                raise InvalidTask(
+                    f"{self.task_name}: parameter {name!r}: expected {error.expected}, got {REDACTED}", field=name
+                ) from None
             raise InvalidTask(f"{self.task_name}: parameter {error}", field=name) from error.__cause__
 
     @staticmethod
@@ -204,7 +220,15 @@ class PayloadCodec:
         Raises:
             UndecodablePayload: the text is no payload of this body.
         """
-        return self._arguments(_decoded(self._json.decode, text))
+        try:
+            return self._arguments(_decoded(self._json.decode, text))
+        except UndecodablePayload as error:
+            if not self.redact or error.__cause__ is None:
+                raise
+            path, _ = _complaint(error.__cause__)
+            if _first_name(path) in self.redact or not isinstance(error.__cause__, msgspec.MsgspecError):
+                raise UndecodablePayload(f"{_first_name(path)}: {REDACTED}".removeprefix(": ")) from None
+            raise
 
     def as_mapping(self, bound: msgspec.Struct) -> dict[str, Any]:
         """The bound values by parameter, in the order of the signature."""
@@ -344,7 +368,7 @@ _COMPLAINT: Final = re.compile(
 )
 
 
-def _complaint(error: Exception) -> tuple[str, str]:
+def _complaint(error: BaseException) -> tuple[str, str]:
     """Where (as Python writes it, "" for the whole) and why a decoder complains."""
     if not isinstance(error, msgspec.MsgspecError):
         return "", f"{type(error).__name__}: {error}"

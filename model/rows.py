@@ -151,7 +151,17 @@ class PlainEnd(msgspec.Struct, array_like=True, frozen=True):
     log: str | None = None
 
 
-class NewRow(msgspec.Struct, array_like=True, kw_only=True):
+class Unshown:
+    """Rows that carry a payload: none of it is in their ``repr``, which logs may show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        shown = (f"{field}={getattr(self, field)!r}" for field in ("id", "name", "key") if hasattr(self, field))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class NewRow(Unshown, msgspec.Struct, array_like=True, kw_only=True):
     """A row that is to be inserted: the columns that an insert gives; the others have their defaults."""
 
     id: int
@@ -196,7 +206,7 @@ class NewRow(msgspec.Struct, array_like=True, kw_only=True):
     expected_io: str | None = None
 
 
-class Claim(msgspec.Struct, array_like=True, frozen=True):
+class Claim(Unshown, msgspec.Struct, array_like=True, frozen=True):
     """A committed start: all that an executor needs to run it and to show the record of the run."""
 
     id: int
@@ -237,7 +247,7 @@ class Claim(msgspec.Struct, array_like=True, frozen=True):
     expected_io: str | None = None
 
 
-class NewTask(msgspec.Struct):
+class NewTask(Unshown, msgspec.Struct):
     """A submission, checked, encoded and with its options resolved, on its way into the queue."""
 
     name: str
@@ -282,6 +292,17 @@ class NewTask(msgspec.Struct):
     """JSON text of [disk_read, disk_write, net_rx, net_tx]; None: not declared."""
 
 
+class Renamed(msgspec.Struct, array_like=True, frozen=True):
+    """A row of the queue that gets its task's present name: what its lane is made of besides."""
+
+    id: int
+    grp: str | None
+    bounded_parent: int | None
+    priority: int
+    loses_key: int
+    """A task of the present name holds its key already."""
+
+
 class Ready(NamedTuple):
     """A task that can start, as the dispatcher orders them: finalizers before bodies, then the lower id."""
 
@@ -321,7 +342,7 @@ class OldRow(msgspec.Struct, array_like=True, frozen=True):
     """Its parent, where that is active: the row stays as long."""
 
 
-class RetryFields(msgspec.Struct, array_like=True):
+class RetryFields(Unshown, msgspec.Struct, array_like=True):
     """What a task that is repeated by hand takes over from the settled row."""
 
     id: int

@@ -55,9 +55,9 @@ def _counted(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
-def decode_tags(text: str | None) -> Mapping[str, str]:
-    """Tags from a row's column."""
-    return NO_TAGS if text is None else _decode(text)
+def decode_tags(text: str | None) -> dict[str, str]:
+    """Tags from a row's column: a dict, as ``dataclasses.asdict`` and pickle copy what records and events hold."""
+    return {} if text is None else _decode(text)
 
 
 def encode_tags(tags: Mapping[str, str] | None) -> str | None:

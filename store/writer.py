@@ -13,7 +13,18 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import apsw
 import msgspec
 
-from millrace.model.rows import ChildBytes, Claim, NewRow, OldRow, ParentCount, PlainEnd, Ready, RetryFields, Row
+from millrace.model.rows import (
+    ChildBytes,
+    Claim,
+    NewRow,
+    OldRow,
+    ParentCount,
+    PlainEnd,
+    Ready,
+    Renamed,
+    RetryFields,
+    Row,
+)
 from millrace.store.connection import wait_when_busy
 from millrace.store.pausing import PauseWriter
 from millrace.store.statements import SQL
@@ -30,6 +41,7 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _decode_rows = msgspec.json.Decoder(list[Row]).decode
 _decode_claims = msgspec.json.Decoder(list[Claim]).decode
+_decode_renamed = msgspec.json.Decoder(list[Renamed]).decode
 _decode_retry = msgspec.json.Decoder(RetryFields).decode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_ready = msgspec.json.Decoder(list[tuple[int, int, int, int]]).decode
@@ -178,6 +190,23 @@ class Writer:
         for part in _chunks(tags):
             self._run("delete_tags_of_tasks", ids=_json([task_id for task_id, _ in part]))
             self._run("insert_tags", tags=_json([entry for entry in part if entry[1] is not None]))
+
+    def select_named(self, name: str, present: str, limit: int) -> list[Renamed]:
+        """Active tasks of a former name, as they get their present one."""
+        return _decode_renamed(self._value("select_named", name=name, present=present, limit=limit))
+
+    def rename_tasks(self, name: str, tasks: Sequence[tuple[int, int, int]]) -> None:
+        """Give active tasks a name: (id, lane, whether it holds its key no more) of each."""
+        self._run("rename_tasks", name=name, tasks=_json(tasks))
+
+    def rename_settled(self, name: str, present: str, limit: int) -> int:
+        """Give settled tasks of a former name the present one; how many."""
+        self._run("rename_settled", name=name, present=present, limit=limit)
+        return self._connection.changes()
+
+    def rename_series(self, name: str, present: str) -> None:
+        """The same for series, but for those whose key a series of the present name has."""
+        self._run("rename_series", name=name, present=present)
 
     def begin_rounds(self, rounds: Sequence[tuple[Any, ...]]) -> None:
         """Put the payload and options of a rerun in place: (id, label, payload, fail_fast, max_failures, child_concurrency)."""

@@ -99,6 +99,10 @@ DELETE FROM flow WHERE id IN (
     SELECT h.id FROM json_each(:rows) AS e CROSS JOIN history AS h ON h.seq = e.value
     WHERE h.name >= 'flow::' AND h.name < 'flow:;');
 
+-- name: rename_settled
+UPDATE history SET name = :present
+WHERE seq IN (SELECT seq FROM history INDEXED BY history_name WHERE name = :name LIMIT :limit);
+
 -- name: delete_tags
 -- What rows that are about to go are found by.
 DELETE FROM tag WHERE (k, v, task_id) IN (

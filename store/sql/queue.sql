@@ -230,6 +230,29 @@ unheld (name) AS (
     FROM unheld WHERE name IS NOT NULL)
 SELECT json_group_array(name) FROM (SELECT name FROM names UNION SELECT name FROM unheld) WHERE name IS NOT NULL;
 
+-- name: select_named
+-- Tasks of a former name, and whether one of the present name holds the key of each; millrace.model.rows.Renamed.
+SELECT json_group_array(json_array(
+    t.id, t.grp, CASE t.limited WHEN 1 THEN t.parent_id END, t.priority,
+    t.holds_key = 1 AND EXISTS (SELECT 1 FROM task AS o INDEXED BY task_key
+        WHERE o.name = :present AND ifnull(o.parent_id, 0) = ifnull(t.parent_id, 0)
+            AND o.parent_round = t.parent_round AND o.key = t.key AND o.holds_key = 1)))
+FROM (
+    SELECT * FROM task INDEXED BY task_key WHERE name = :name AND holds_key = 1
+    UNION ALL
+    SELECT * FROM task INDEXED BY task_unheld_key WHERE name = :name AND holds_key <> 1
+    LIMIT :limit) AS t;
+
+-- name: rename_tasks
+-- An element: id, lane, whether its key is another's now. That one it does not wait for.
+UPDATE task SET
+    name = :name, lane = e.value ->> 1, holds_key = CASE WHEN e.value ->> 2 THEN 0 ELSE holds_key END,
+    held = CASE WHEN e.value ->> 2 THEN 0 ELSE held END
+FROM json_each(:tasks) AS e WHERE task.id = e.value ->> 0;
+
+-- name: rename_series
+UPDATE OR IGNORE series SET name = :present, submission = json_set(submission, '$.name', :present) WHERE name = :name;
+
 -- name: select_to_park
 SELECT json_group_array(id) FROM (
     SELECT id FROM task WHERE name = :name AND status = 'pending' AND phase < 2 LIMIT :limit);

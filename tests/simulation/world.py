@@ -470,6 +470,10 @@ class World:
         """The tasks of this program."""
         return None if name == self._hidden else TRAITS.get(name)
 
+    def aliases(self) -> dict[str, str]:
+        """None of them had another name."""
+        return {}
+
     def next_op(self) -> bool:
         """See ``Office``."""
         self._ops_left -= self._ops_left > 0

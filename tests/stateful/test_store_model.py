@@ -40,6 +40,9 @@ class Tasks:
     def traits(self, name: str) -> Traits | None:
         return Traits(has_finalizer=name == "play::final", has_hook=name == "play::hook")
 
+    def aliases(self) -> dict[str, str]:
+        return {}
+
 
 ENTRIES = st.builds(
     Entry,

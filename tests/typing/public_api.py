@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import assert_type
+from typing import Any, assert_type
 
 from millrace import (
     CancelResult,
@@ -12,6 +12,7 @@ from millrace import (
     Domain,
     Event,
     Flow,
+    IoBudget,
     Outcome,
     Priority,
     Retry,
@@ -23,7 +24,20 @@ from millrace import (
     TaskStatus,
 )
 
-media = Domain("media", retry=Retry.constant(2), priority=Priority.BACKGROUND)
+
+class Library:
+    """State that bodies share."""
+
+
+media = Domain(
+    "media",
+    retry=Retry.constant(2),
+    priority=Priority.BACKGROUND,
+    max_concurrency=2,
+    group="images",
+    tags={"kind": "image"},
+    state=[Library()],
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,29 @@ def forget_album(ctx: Context, paths: list[str]) -> None:
     """A cancel hook takes the payload."""
 
 
+@media.task(
+    io=IoBudget.disk(read=1 << 20),
+    group="downloads",
+    tags=lambda url, token: {"host": url},
+    rate_limit=RateLimit.per_second(5),
+    version=2,
+    aliases=["get"],
+    redact=["token"],
+)
+def fetch(ctx: Context, url: str, token: str = "") -> bytes:
+    """A body that asks for state, and whose payload has changed."""
+    assert_type(ctx.state(Library), Library)
+    assert_type(ctx.state(Library, domain="other"), Library)
+    return b""
+
+
+@fetch.migrate(1)
+def rename_address(payload: dict[str, Any]) -> dict[str, Any]:
+    """A step is still a function."""
+    return {"url": payload["address"]}
+
+
+assert_type(rename_address({}), dict[str, Any])
 assert_type(thumbnail.call("a.jpg", Size(1, 1)), Submission[int])
 assert_type(thumbnail.domain, Domain)
 
@@ -71,6 +108,8 @@ assert_type(thumbnail.domain, Domain)
 def same_signature(task: Task[[str, Size], int]) -> None:
     """A task with options is called like the task."""
     assert_type(task.options(priority=Priority.HIGH), Task[[str, Size], int])
+    tagged = task.options(group="g", tags={"a": "1"}, io=IoBudget(), executor="thread")
+    assert_type(tagged, Task[[str, Size], int])
 
 
 def submit(scheduler: Scheduler) -> None:
@@ -88,9 +127,14 @@ def submit(scheduler: Scheduler) -> None:
 
 def drive(scheduler: Scheduler) -> None:
     """A flow spawns like a parent does."""
-    flow = scheduler.flow("import", key="import-1")
+    flow = scheduler.flow("import", key="import-1", tags={"batch": "1"})
     assert_type(flow, Flow)
     assert_type(flow.spawn(thumbnail, "a.jpg", Size(1, 1)), Outcome[int])
+
+
+def share(scheduler: Scheduler) -> None:
+    """State is given at any time."""
+    scheduler.register_state(Library())
 
 
 def listen(scheduler: Scheduler) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import floor, isfinite, isnan
+from math import floor, isfinite
 from typing import Final, Protocol, Self, cast
 
 from millrace.model.durations import Seconds, to_seconds
@@ -171,7 +171,7 @@ def _step(step: object) -> tuple[Priority, float]:
     priority, pressure = pair
     if not isinstance(pressure, (int, float)) or isinstance(pressure, bool):
         raise TypeError(f"steps: expected a number as pressure, got {type(pressure).__name__}")
-    if isnan(pressure) or not 0 <= pressure <= 1:
+    if not 0 <= pressure <= 1:  # written so that NaN fails too
         raise ValueError(f"steps: expected a pressure in 0..1, got {pressure!r}")
     return _priority(priority, "steps"), float(pressure)
 

@@ -9,6 +9,7 @@
 | ``dispatcher`` | which ready task starts next |
 | ``supervisor``, ``supervisors`` | the children of one parent; woken by mail, asleep without |
 | ``clock`` | all that is due later |
+| ``sampler``, ``sources`` | what the machine and the user's functions say once a second |
 | ``ledger``, ``effects`` | a transaction's rows in memory, and what follows once it is committed |
 | ``enqueueing``, ``settling``, ``cancelling``, ``flows`` | what a submit, an end, a cancel or a flow's change means for rows |
 | ``repeating``, ``recovering``, ``pruning``, ``controls`` | the same for retries by hand, starts, retention, single requests |

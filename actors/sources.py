@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from sys import float_info
 from typing import Final, Literal, Protocol, TypeAlias, cast
 
 import psutil
@@ -102,53 +101,30 @@ def sources_of(
 ) -> Sources:
     """The sources of a scheduler that is given these; api.pyi tells what each means.
 
-    Raises:
-        ValueError: a bandwidth limit of 0, below, NaN or infinite; an empty name; an unknown word as ``resources``.
-        TypeError: what cannot be called, or has no ``sample()``.
+    Sources of the user's come before the runtime's own of the same name.
+
+    Args:
+        pressure: functions by name.
+        resources: what reads the machine; a bandwidth limit alone makes it "psutil".
+        bandwidth_limit: bytes a second.
+        times: the clock by which totals are differenced.
+        stalls: where the kernel reports stalls.
     """
-    reads: dict[str, Callable[[], object]] = {}
-    for name, read in pressure.items():
-        _check_source(name, read)
-        reads[name] = read
-    _check_bandwidth(bandwidth_limit)
+    reads: dict[str, Callable[[], object]] = dict(pressure)
     if resources is None and bandwidth_limit is not None:
         resources = "psutil"
     sampler: ResourceSampler | None
-    if isinstance(resources, str):
-        if resources != "psutil":
-            raise ValueError(f'resources: expected "psutil", a sampler or None, got {resources!r}')
+    if resources == "psutil":
         sampler = PsutilSampler(times)
         if _has_stalls(stalls):
             reads.setdefault(IO_STALLS, lambda: read_stalls(stalls))
     else:
         sampler = resources
-        if sampler is not None and not callable(getattr(sampler, "sample", None)):
-            raise TypeError(f'resources: expected "psutil", an object with sample(), or None, got {sampler!r}')
     return Sources(
         tuple(Source("pressure", name, read) for name, read in reads.items()),
         None if sampler is None else Source("resources", RESOURCES, sampler.sample),
-        None if bandwidth_limit is None else float(bandwidth_limit),
+        bandwidth_limit,
     )
-
-
-def _check_source(name: object, read: object) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"pressure: expected names of sources, got {type(name).__name__}")
-    if not name:
-        raise ValueError("pressure: expected a name for each source, got an empty one")
-    if not callable(read):
-        raise TypeError(f"pressure: expected a function that returns 0..1 for {name!r}, got {type(read).__name__}")
-
-
-def _check_bandwidth(value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"bandwidth_limit: expected bytes a second or None, got {type(value).__name__}")
-    if not 0 < value <= float_info.max:  # written so that NaN fails too
-        raise ValueError(
-            f"bandwidth_limit: expected more than 0 bytes a second, and finite, got {value!r}; None is no limit"
-        )
 
 
 # The machine

@@ -336,37 +336,6 @@ def test_psutil_comes_with_a_bandwidth_limit(times: HandTimes, tmp_path: Path) -
     assert sources_of({}, None, None, times).all == ()
 
 
-@pytest.mark.parametrize("limit", [0, -1, nan, inf, 0.0, pytest.param(10**400, id="long")])
-def test_bandwidth_limits_out_of_range(times: HandTimes, limit: float) -> None:
-    """S-291."""
-    with pytest.raises(ValueError, match="bandwidth_limit"):
-        sources_of({}, None, limit, times)
-
-
-@pytest.mark.parametrize(
-    ("pressure", "resources", "limit", "name"),
-    [
-        ({"a": 0.5}, None, None, "pressure"),
-        ({1: Script(0.5)}, None, None, "pressure"),
-        ({}, object(), None, "resources"),
-        ({}, None, "fast", "bandwidth_limit"),
-        ({}, None, True, "bandwidth_limit"),
-    ],
-)
-def test_other_types(times: HandTimes, pressure: Any, resources: Any, limit: Any, name: str) -> None:
-    """S-423: the message names the argument."""
-    with pytest.raises(TypeError, match=name):
-        sources_of(pressure, resources, limit, times)
-
-
-def test_unknown_words(times: HandTimes) -> None:
-    """S-423."""
-    with pytest.raises(ValueError, match="psutil"):
-        sources_of({}, "top", None, times)  # type: ignore[arg-type]  # wrong on purpose
-    with pytest.raises(ValueError, match="name"):
-        sources_of({"": Script(0.5)}, None, None, times)
-
-
 # The machine
 
 

@@ -5,24 +5,30 @@ What it knows (who waits for which task) outlives the actor: it belongs to the r
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from millrace.actors.clock import Arm, NextDue
-from millrace.actors.dispatcher import ClaimsLost, HooksDue, HooksLost, Interrupted, PageLoaded, RunsEnded, TasksReady
+from millrace.actors.dispatches import (
+    ClaimsLost,
+    HooksDue,
+    HooksLost,
+    Interrupted,
+    LanesFound,
+    PageLoaded,
+    RunsEnded,
+    TasksReady,
+)
 from millrace.actors.effects import CountKey, Effects
 from millrace.actors.hub import Hub
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Reply, Tells
 from millrace.actors.policy.limits import Limits
 from millrace.actors.progress import Board
-from millrace.actors.requests import FindOffers
-from millrace.actors.supervisor import ChildrenLeft, ChildrenReady, OfferAgain, OffersFound, TellChildren
+from millrace.actors.supervisor import TellChildren
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.tally import Tally
 from millrace.executors.pool import Executors
 from millrace.model.errors import InterruptReason
-from millrace.model.rows import Ready
 from millrace.store.writer import SettledRow
 
 
@@ -119,19 +125,13 @@ class Delivery:
         supervisors = self._supervisors
         if supervisors is None:
             return
-        for parent_id, ids in effects.slots_left.items():
-            supervisors.tell(parent_id, ChildrenLeft(tuple(ids)))
-        for parent_id in effects.bounds_changed:
-            supervisors.tell(parent_id, OfferAgain())
-        for parent_id, tasks in effects.offers.items():
-            supervisors.tell(parent_id, ChildrenReady(tuple(tasks)))
         for parent_id in effects.cascades:
             supervisors.tell(parent_id, TellChildren())
 
     # Answers to actors, told after the commit
 
-    def page(self, effects: Effects, message: PageLoaded) -> None:
-        """A page of ready tasks, for the dispatcher."""
+    def page(self, effects: Effects, message: PageLoaded | LanesFound) -> None:
+        """A page of ready tasks, or of their lanes, for the dispatcher."""
         effects.messages.append(lambda: self._dispatcher.tell(message))
 
     def claims_lost(self, effects: Effects, ids: Iterable[int]) -> None:
@@ -155,34 +155,6 @@ class Delivery:
     def timer(self, delay_s: float, to: Tells[Any], message: object) -> None:
         """The clock is to send this in a while."""
         self._clock.tell(Arm(delay_s, to, message))
-
-    def offers(
-        self,
-        effects: Effects,
-        request: FindOffers,
-        tasks: tuple[Ready, ...],
-        limit: int | None,
-        executing: tuple[int, ...],
-    ) -> None:
-        """The children of a bounded parent that can be offered."""
-        supervisors, executors = self._supervisors, self._executors
-        if supervisors is not None and executors is not None:
-            waiting = {run.claim.id for run in executors.runs() if run.waits}  # they have lent their place
-            busy = tuple(child_id for child_id in executing if child_id not in waiting)
-            message = OffersFound(tasks, request.limit, limit, busy, request.question)
-            effects.messages.append(lambda: supervisors.tell(request.parent_id, message))
-
-    def ask_again(self, effects: Effects) -> None:
-        """Supervisors whose question may have been lost."""
-        if self._supervisors is not None:
-            self.offer_again(effects, self._supervisors.asking())
-
-    def offer_again(self, effects: Effects, parents: Iterable[int]) -> None:
-        """Bounded parents whose children are in no window."""
-        supervisors = self._supervisors
-        if supervisors is not None:
-            for parent_id in parents:
-                effects.messages.append(partial(supervisors.tell, parent_id, OfferAgain()))
 
     def slots_free(self, message: RunsEnded) -> None:
         """Runs are over, told before the commit."""

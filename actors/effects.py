@@ -44,12 +44,6 @@ class Effects:
 
     ready: list[Ready] = field(default_factory=list[Ready])
     """For the dispatcher: tasks that can start."""
-    offers: dict[int, list[Ready]] = field(default_factory=dict[int, list[Ready]])
-    """For the supervisors of bounded parents: children that can start, by parent."""
-    slots_left: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
-    """For the supervisors of bounded parents: children that take no slot any more, by parent."""
-    bounds_changed: list[int] = field(default_factory=list[int])
-    """Parents whose new round lets another number of children run at once."""
     interrupts: list[tuple[int, int, InterruptReason]] = field(default_factory=list[tuple[int, int, InterruptReason]])
     """(task, run, reason): runs to be asked to stop."""
     cascades: list[int] = field(default_factory=list[int])

@@ -14,8 +14,8 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.policy import deadlines, duplicates
 from millrace.model import events
 from millrace.model.errors import MillraceError, ParentClosed, TaskNotFound
-from millrace.model.lanes import lane_of
-from millrace.model.rows import NewRow, NewTask, Phase, Ready, Row
+from millrace.model.lanes import make_lane
+from millrace.model.rows import NewRow, NewTask, Phase, Row
 from millrace.model.statuses import FAILED_ENDS, DuplicatePolicy, SubmitKind, TaskStatus
 from millrace.model.tags import decode_tags, encode_tags, merge_tags
 from millrace.store.writer import KeyScope
@@ -345,7 +345,7 @@ def _store(
             holder.priority = more_urgent
             settling.find_lane(holder)
             ledger.changed(holder)
-            ledger.ready(holder)
+            ledger.still_ready(holder)
             return Stored(SubmitKind.UPGRADED, holder.id)
         case duplicates.Requeue(rerun_priority):
             holder.rerun = _encode(msgspec.structs.replace(again, priority=rerun_priority)).decode()
@@ -439,7 +439,6 @@ def _count_new_child(ledger: Ledger, parent: Row) -> None:
         # The finalizer has not started: it waits for this child too.
         parent.phase, parent.status = Phase.CHILDREN, TaskStatus.WAITING.value
         ledger.tell(events.Waiting, parent, children=parent.child_active)
-        ledger.run_ended(parent)  # it may have been offered
     ledger.children_counted(parent)
 
 
@@ -458,7 +457,7 @@ def _insert_row(
     limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, ledger.steady_ms)
     is_limited = parent is not None and parent.child_concurrency is not None
     parent_id, parent_round = (None, 0) if parent is None else (parent.id, parent.round)
-    bounded_parent = parent_id if is_limited else None
+    lane = make_lane(task.name, task.group, parent_id if is_limited else None, priority)
     row = NewRow(
         id=new_id,
         name=task.name,
@@ -485,7 +484,7 @@ def _insert_row(
         retry_of=task.retry_of,
         created_at_ms=ledger.now_ms,
         grp=task.group,
-        lane=lane_of(task.name, task.group, bounded_parent, priority),
+        lane=lane.number,
         tags=encode_tags(task.tags),
         ready_ms=None if is_delayed or unmet else ledger.steady_ms,
         ttl_ms=limit.ttl_ms,
@@ -494,6 +493,7 @@ def _insert_row(
         depends_on=settling.encode_ids(task.depends_on),
         unmet=unmet,
         on_dependency_failure=task.on_dependency_failure,
+        ages=ledger.ages,
         version=task.version,
         expected_io=task.expected_io,
     )
@@ -501,6 +501,6 @@ def _insert_row(
     if is_delayed and task.run_at_ms is not None:
         ledger.delayed_until(task.run_at_ms)
     elif not is_held and not unmet:
-        ledger.ready_entry(Ready(priority, 1, new_id, 0), bounded_parent)
+        ledger.ready_new(row, lane, parent.child_concurrency if parent is not None and is_limited else None)
     if ledger.is_heard:
         ledger.tell_new(events.Submitted, row)

@@ -15,6 +15,7 @@ from millrace.actors.policy.limits import Limits
 from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
+from millrace.model.lanes import Lane, make_lane
 from millrace.model.priority import Priority
 from millrace.model.rows import NewRow, ParentCount, Ready, Row, since_ms
 from millrace.model.tags import decode_tags
@@ -40,6 +41,7 @@ class Ledger:
         is_heard: whether anybody subscribes to events; without, none are made.
         unsaid: what subscribers have still to hear of a task's progress.
         limits: limits and pauses in force.
+        ages: whether waiting raises a task's priority.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Ledger:
         is_heard: bool,
         unsaid: Callable[[Row], Report | None] | None = None,
         limits: Limits = UNLIMITED,
+        ages: bool = False,
     ) -> None:
         self.writer = writer
         self.catalog = catalog
@@ -60,6 +63,7 @@ class Ledger:
         self.is_heard = is_heard
         self.limits = limits
         self._unsaid = unsaid
+        self.ages = ages
         self._were_cascades_open: bool | None = None
         self.effects = Effects()
         self.cancels_left = MAX_ROWS
@@ -302,23 +306,28 @@ class Ledger:
     # What others hear after the commit
 
     def ready(self, row: Row) -> None:
-        """The task can start: its dispatcher or its parent's supervisor hears of it."""
+        """The task can start from now on: the dispatcher hears of it, and its waiting begins, or goes on from where it was."""
         if row.is_ready:
-            self.ready_entry(
-                Ready(row.priority, row.phase, row.id, row.crashes), row.parent_id if row.limited else None
+            row.ready_ms = self.steady_ms - row.waited_ms
+            self.changed(row)
+            self.still_ready(row)
+
+    def still_ready(self, row: Row) -> None:
+        """The task could start before, and has another place in the queue, or its start was taken back."""
+        if row.is_ready:
+            parent_id = row.parent_id if row.limited else None
+            lane = make_lane(row.name, row.grp, parent_id, row.priority)
+            parent = None if parent_id is None else self.row(parent_id)
+            bound = None if parent is None else parent.child_concurrency
+            self.effects.ready.append(
+                Ready(row.priority, row.phase, row.id, row.crashes, lane, bound, row.ready_ms or 0, row.expected_io)
             )
 
-    def ready_entry(self, entry: Ready, bounded_parent: int | None) -> None:
+    def ready_new(self, row: NewRow, lane: Lane, bound: int | None) -> None:
         """The same for a row that is only being inserted."""
-        if bounded_parent is None:
-            self.effects.ready.append(entry)
-        else:
-            self.effects.offers.setdefault(bounded_parent, []).append(entry)
-
-    def run_ended(self, row: Row) -> None:
-        """A run of the task is over, or it is ready no more: its parent, where bounded, has room for another child."""
-        if row.limited and row.parent_id is not None:
-            self.effects.slots_left.setdefault(row.parent_id, []).append(row.id)
+        self.effects.ready.append(
+            Ready(row.priority, row.phase, row.id, 0, lane, bound, row.ready_ms or 0, row.expected_io)
+        )
 
     def delayed_until(self, due_ms: int) -> None:
         """A task was stored that is due later."""

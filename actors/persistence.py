@@ -30,7 +30,7 @@ from millrace.actors import (
 from millrace.actors.actor import Actor, Loop, Watcher, crash_of
 from millrace.actors.clock import NextDue
 from millrace.actors.delivery import Delivery
-from millrace.actors.dispatcher import HooksDue, PageLoaded, RunsEnded
+from millrace.actors.dispatches import HooksDue, LanesFound, PageLoaded, RunsEnded
 from millrace.actors.effects import Effects
 from millrace.actors.enqueueing import Stored, enqueue, tell_batch
 from millrace.actors.ledger import Ledger
@@ -52,10 +52,9 @@ from millrace.actors.requests import (
     EndPauses,
     ExpireDue,
     FindHooks,
-    FindOffers,
+    FindLanes,
     Flush,
     GiveUpRetry,
-    OfferAgain,
     OpenFlow,
     Pause,
     PromoteDue,
@@ -104,8 +103,7 @@ SYNC_EVERY_S: Final = 1.0
 RETRY_AFTER_S: Final = 0.5
 """Pause before what the store could not take is tried again."""
 DUE_STEP: Final = 1000
-PARENTS_STEP: Final = 100
-"""Supervisors woken at once: each is a thread, until it has offered."""
+LANES_STEP: Final = 1000
 
 _ANSWERED = (Cancel, CancelMany, Repeat, OpenFlow, UpdateFlow, EndFlow, CancelFlow, Pause, Resume, Tune)
 _KEPT = (
@@ -120,12 +118,11 @@ _KEPT = (
     EndPauses,
     ResumePreempted,
     ExpireDue,
-    FindOffers,
+    FindLanes,
     FindHooks,
     Refill,
     Reconcile,
     WithdrawLost,
-    OfferAgain,
     SampleProgress,
     Watch,
     Unwatch,
@@ -148,6 +145,7 @@ class Persistence(Actor):
         syncs_answers: whether a commit that answers somebody is synced before the answer (durability "power").
         pruner: keeps the history within its bounds.
         on_fatal: told of an error after which the store must not be written any more.
+        ages: whether waiting raises a task's priority.
     """
 
     def __init__(
@@ -164,6 +162,7 @@ class Persistence(Actor):
         syncs_answers: bool,
         pruner: Pruner,
         on_fatal: Callable[[StoreError], None],
+        ages: bool = False,
     ) -> None:
         super().__init__(mailbox, loop, watcher)
         self._open_session = open_session
@@ -177,6 +176,7 @@ class Persistence(Actor):
         self._syncs_answers = syncs_answers
         self._pruner = pruner
         self._on_fatal = on_fatal
+        self._has_aging = ages
         self._store: Session | None = None
         self._kept: list[Request] = []
         self._untold: list[Effects] = []
@@ -338,6 +338,7 @@ class Persistence(Actor):
                     is_heard=self._delivery.is_heard,
                     unsaid=self._delivery.board.unsaid,
                     limits=self._limits,
+                    ages=self._has_aging,
                 )
                 if not is_told:
                     ledger.set_limits(self._limits)
@@ -411,7 +412,7 @@ class Persistence(Actor):
             self._submit(ledger, submits)
             depending.follow(ledger)
         for request in requests:
-            if not isinstance(request, (RunOutcome, Submit, ClaimTasks, Refill, FindOffers)):
+            if not isinstance(request, (RunOutcome, Submit, ClaimTasks, Refill, FindLanes)):
                 ledger.flush()
                 self._control(ledger, request)
                 depending.follow(ledger)
@@ -421,16 +422,15 @@ class Persistence(Actor):
             ledger.effects.cascades += cancelling.cascade(ledger, list(dict.fromkeys(ledger.effects.cascades)))
             depending.follow(ledger)
             ledger.flush()
-        wanted = [task_id for request in requests if isinstance(request, ClaimTasks) for task_id in request.ids]
-        if wanted:
-            self._claim(ledger, wanted)
+        claims = [request for request in requests if isinstance(request, ClaimTasks)]
+        if claims:
+            self._claim(ledger, claims)
         for request in requests:
             # Last, so that nothing is found that this turn itself has moved on.
-            if isinstance(request, FindOffers):
-                self._find_offers(ledger, request)
-            elif isinstance(request, Refill):
-                page = tuple(ledger.writer.select_ready(request.after, request.limit))
-                self._delivery.page(ledger.effects, PageLoaded(page, request.after, request.limit))
+            if isinstance(request, Refill):
+                self._load_pages(ledger, request)
+            elif isinstance(request, FindLanes):
+                self._find_lanes(ledger, request.after)
 
     def _must_sync(self, requests: Sequence[Request]) -> bool:
         if self._unsynced_since is not None and self._times.monotonic() - self._unsynced_since >= SYNC_EVERY_S:
@@ -578,8 +578,6 @@ class Persistence(Actor):
                 self._reconcile(ledger)
             case WithdrawLost(runs):
                 settling.withdraw(ledger, set(runs).intersection(self._delivery.unknown_runs(ledger)))
-            case OfferAgain(after):
-                self._offer_again(ledger, after)
             case (
                 Cancel()
                 | CancelMany()
@@ -597,7 +595,7 @@ class Persistence(Actor):
                     _refuse(ledger.effects, request.reply, error)
                 else:
                     _answer(ledger.effects, request.reply, answer)
-            case RunOutcome() | Submit() | ClaimTasks() | Refill() | FindOffers():
+            case RunOutcome() | Submit() | ClaimTasks() | Refill() | FindLanes():
                 raise AssertionError("handled in its own step of the turn")
             case _:
                 assert_never(request)
@@ -617,13 +615,22 @@ class Persistence(Actor):
         if timer is not None:
             self._delivery.timer(timer.delay_s, self.mailbox, EndPauses(timer.number))
 
-    def _claim(self, ledger: Ledger, ids: Sequence[int]) -> None:
-        """Start those that are ready still, and that nothing has paused since the dispatcher chose them."""
+    def _claim(self, ledger: Ledger, requests: Sequence[ClaimTasks]) -> None:
+        ids = [task_id for request in requests for task_id in request.ids]
+        effective: dict[int, int] | None = None
+        if self._has_aging:
+            effective = {
+                task_id: priority
+                for request in requests
+                for task_id, priority in zip(request.ids, request.effective or (), strict=False)
+            }
         may_start = ids if not ledger.limits.has_pauses else pausing.startable(ledger, ids)
-        claims = ledger.writer.claim(may_start, ledger.now_ms)
+        claims = ledger.writer.claim(may_start, ledger.now_ms, ledger.steady_ms, effective)
         ledger.effects.claims += claims
         if len(claims) < len(ids):
-            self._delivery.claims_lost(ledger.effects, set(ids) - {claim.id for claim in claims})
+            lost = set(ids) - {claim.id for claim in claims}
+            expiring.expire_late(ledger, lost)
+            self._delivery.claims_lost(ledger.effects, lost)
 
     def _load_continued(self, ledger: Ledger) -> None:
         if ledger.effects.continues:
@@ -636,16 +643,15 @@ class Persistence(Actor):
             if row is not None:
                 ledger.effects.child_bytes[parent_id] = ledger.writer.child_bytes(parent_id, row.round)
 
-    def _find_offers(self, ledger: Ledger, request: FindOffers) -> None:
-        parent = ledger.row(request.parent_id)
-        if parent is None or parent.child_concurrency is None:
-            self._delivery.offers(ledger.effects, request, (), None, ())
-            return
-        ledger.flush()
-        bound = parent.child_concurrency
-        tasks = ledger.writer.select_offers(parent.id, request.known, max(request.limit, bound))
-        executing = ledger.writer.select_executing_children(parent.id)
-        self._delivery.offers(ledger.effects, request, tuple(tasks), bound, tuple(executing))
+    def _load_pages(self, ledger: Ledger, refill: Refill) -> None:
+        for page in refill.pages:
+            tasks = ledger.writer.select_ready(page.lane, page.after, page.limit, eldest=self._has_aging)
+            self._delivery.page(ledger.effects, PageLoaded(page.lane, tuple(tasks), page.after, page.limit))
+
+    def _find_lanes(self, ledger: Ledger, after: int) -> None:
+        lanes = ledger.writer.select_lanes(after, LANES_STEP)
+        more = lanes[-1].number if len(lanes) == LANES_STEP else None
+        self._delivery.page(ledger.effects, LanesFound(tuple(lanes), more))
 
     def _reconcile(self, ledger: Ledger) -> None:
         # What was claimed a moment ago is not told yet, and will have begun, perhaps ended, when the next turn looks again.
@@ -658,23 +664,15 @@ class Persistence(Actor):
         self._delivery.settle_watched(ledger)
         self._begin_progress(ledger)
         pausing.resume_preempted(ledger)  # the dispatcher that would have done it is no more
-        self._delivery.ask_again(ledger.effects)
-        self._offer_again(ledger, 0)
-
-    def _offer_again(self, ledger: Ledger, after: int) -> None:
-        parents = ledger.writer.select_limited_parents(after, PARENTS_STEP)
-        self._delivery.offer_again(ledger.effects, parents)
-        if len(parents) == PARENTS_STEP:
-            ledger.effects.messages.append(lambda: self.mailbox.tell(OfferAgain(parents[-1])))
 
     def _promote(self, ledger: Ledger) -> None:
         ids = ledger.writer.promote_due(ledger.steady_ms, DUE_STEP)
         ledger.load(ids)
-        for task_id in ids:
-            row = ledger.row(task_id)
-            if row is not None:
-                row.delayed = 0
-                ledger.ready(row)
+        due = [row for task_id in ids if (row := ledger.row(task_id)) is not None]
+        ledger.load(row.parent_id for row in due if row.limited and row.parent_id is not None)
+        for row in due:
+            row.delayed = 0
+            ledger.ready(row)
         self._delivery.next_due(ledger.effects, NextDue(ledger.writer.next_due(), is_exact=True))
 
     def _expire(self, ledger: Ledger) -> None:
@@ -720,6 +718,8 @@ class Persistence(Actor):
             after: int | None = 0
             while after is not None:
                 after = self._step(partial(recovering.unpark_known, after=after))
+            while self._has_aging and self._step(recovering.let_age):
+                pass
         except StoreError as error:
             reply.fail(error)
         else:

@@ -104,3 +104,8 @@ def unpark_known(ledger: Ledger, after: int) -> int | None:
             ledger.changed(row)
             ledger.ready(row)
     return page[-1][0] if len(page) == STEP else None
+
+
+def let_age(ledger: Ledger) -> bool:
+    """Have waiting raise tasks that were stored when it raised nobody. True while there are more."""
+    return ledger.writer.let_age(STEP) == STEP

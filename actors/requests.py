@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 from millrace.actors.enqueueing import Stored
 from millrace.actors.flows import NewFlow
 from millrace.actors.mailbox import Reply
+from millrace.actors.policy.queue import Page
 from millrace.actors.policy.tuning import Kind, Value
 from millrace.model.outcomes import RunOutcome
 from millrace.model.pauses import Scope
@@ -167,6 +168,8 @@ class ClaimTasks:
     """Start these; who lost the race is named in the dispatcher's ``ClaimsLost``."""
 
     ids: tuple[int, ...]
+    effective: tuple[int, ...] | None = None
+    """The priorities by which they start, where waiting raises them."""
     is_ahead: bool = False
     """Bodies are so short that starts are claimed ahead of the slots: these can wait a moment."""
 
@@ -195,10 +198,16 @@ class GiveUpRetry:
 
 @dataclass(frozen=True, slots=True)
 class Refill:
-    """Send the dispatcher the next ready tasks after a place in the order of starts."""
+    """Send the dispatcher these pages of lanes."""
 
-    after: tuple[int, int, int]
-    limit: int
+    pages: tuple[Page, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindLanes:
+    """Send the dispatcher the lanes that have ready tasks, a page of them, after the lane of this number."""
+
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,17 +216,6 @@ class FindHooks:
 
     after: int
     limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class FindOffers:
-    """Send a parent's supervisor the most urgent of its children that can start, but for those it knows."""
-
-    parent_id: int
-    known: tuple[int, ...]
-    limit: int
-    question: int
-    """Comes back with the answer: which of its questions it is the answer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,10 +268,9 @@ class Prune:
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """The dispatcher is a new one: let it, the executors and the supervisors know what the last one's mail would have told.
+    """The dispatcher is a new one: let it and the executors know what the last one's mail would have told.
 
-    Starts that are committed and that no executor knows of are put back, runs whose end is decided are asked to stop, and
-    bounded parents offer their children again.
+    Starts that are committed and that no executor knows of are put back, runs whose end is decided are asked to stop.
     """
 
 
@@ -285,13 +282,6 @@ class WithdrawLost:
     """
 
     runs: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OfferAgain:
-    """Wake the supervisors of bounded parents after this id that have children to offer, a page at a time."""
-
-    after: int = 0
 
 
 Control: TypeAlias = (
@@ -319,7 +309,7 @@ Work: TypeAlias = (
     | GiveUpRetry
     | Refill
     | FindHooks
-    | FindOffers
+    | FindLanes
     | Cascade
     | PromoteDue
     | RefreshLimits
@@ -330,6 +320,5 @@ Work: TypeAlias = (
     | Prune
     | Reconcile
     | WithdrawLost
-    | OfferAgain
 )
 Request: TypeAlias = RunOutcome | Submit | Control | Work

@@ -15,7 +15,16 @@ from typing import Any, Final, Literal, TypeVar
 from millrace.actors.actor import Actor, Loop, ThreadLoop
 from millrace.actors.clock import Arm, Clock
 from millrace.actors.delivery import Delivery
-from millrace.actors.dispatcher import Dispatcher, Lent, Reclaimed, RunOverdue, SetDispatching, SetSlots, ThreadEnded
+from millrace.actors.dispatcher import Dispatcher, DispatchSettings
+from millrace.actors.dispatches import (
+    Lent,
+    Reclaimed,
+    RefillThreads,
+    RunOverdue,
+    SetDispatching,
+    SetLimits,
+    ThreadEnded,
+)
 from millrace.actors.guardian import Guardian, StartAll, StopAll
 from millrace.actors.hub import Hub
 from millrace.actors.mailbox import Mailbox, Reply
@@ -36,7 +45,7 @@ from millrace.actors.requests import (
     Submit,
     Tune,
 )
-from millrace.actors.supervisor import ChildrenLeft, ChildReturned, Spawn
+from millrace.actors.supervisor import Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.tally import Tally
 from millrace.actors.times import SystemTimes, Times
@@ -53,7 +62,7 @@ from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.priority import Priority
 from millrace.model.records import Restarts, TaskRecord
 from millrace.model.retention import Retention
-from millrace.model.rows import Claim, Phase
+from millrace.model.rows import Phase
 from millrace.model.tags import decode_tags
 from millrace.store.connection import Location
 from millrace.store.fork import ForkGuard
@@ -249,9 +258,7 @@ class Runtime:
             on_failed=self._fail,
             on_restarted=self._on_restarted,
         )
-        self.supervisors = Supervisors(
-            self.loop, persistence=self.persistence, dispatcher=self.dispatcher, on_death=guardian.watch
-        )
+        self.supervisors = Supervisors(self.loop, persistence=self.persistence, on_death=guardian.watch)
         self._readers = Readers(self._location)
         guardian.launch()
         self._start_actors("persistence")
@@ -299,6 +306,7 @@ class Runtime:
             syncs_answers=self._settings.is_power_safe,
             pruner=Pruner(self._settings.retention, self.times, is_owner=self._owns_store),
             on_fatal=self._fail_store,
+            ages=self._settings.aging is not None,
         )
 
     @property
@@ -328,9 +336,13 @@ class Runtime:
             persistence=self.persistence,
             clock=self.clock,
             executors=self.executors,
-            slots=self.limits.slots,
-            cancel_timeout_s=self._settings.cancel_timeout_s,
-            max_crashes=self._settings.max_crashes,
+            times=self.times,
+            limits=self.limits,
+            settings=DispatchSettings(
+                cancel_timeout_s=self._settings.cancel_timeout_s,
+                max_crashes=self._settings.max_crashes,
+                aging=self._settings.aging,
+            ),
             is_dispatching=self._state is not Phases.STOPPING,
         )
 
@@ -342,10 +354,6 @@ class Runtime:
         return self._state
 
     @property
-    def slots(self) -> int:
-        """Runs at once."""
-        return self.limits.slots
-
     def tune(self, kind: Kind, name: str, value: Value) -> None:
         """Set a limit, at once and for as long as the program's own value stays the same."""
         reply: Reply[None] = Reply()
@@ -363,7 +371,7 @@ class Runtime:
     def _on_limits(self, limits: Limits) -> None:
         """Limits or pauses have changed. Told in every state: a start that is under way has read the former ones already."""
         self.limits = limits
-        self.dispatcher.tell(SetSlots(limits.slots))
+        self.dispatcher.tell(SetLimits(limits))
 
     def readers(self) -> Readers:
         """Connections to read by; the store is opened where it is not."""
@@ -450,18 +458,11 @@ class Runtime:
         """A body waits for another task: its slots, a bounded parent's too, are free meanwhile."""
         self.executors.lend(run)
         self.dispatcher.tell(Lent(run.claim.id))
-        self._tell_parent(run.claim, ChildrenLeft((run.claim.id,)))
 
     def reclaim(self, run: Run) -> None:
         """The wait is over: the body goes on at once."""
         self.executors.reclaim(run)
         self.dispatcher.tell(Reclaimed(run.claim.id))
-        self._tell_parent(run.claim, ChildReturned(run.claim.id))
-
-    def _tell_parent(self, claim: Claim, message: ChildrenLeft | ChildReturned) -> None:
-        supervisors = self.supervisors
-        if claim.limited and claim.parent_id is not None and supervisors is not None:
-            supervisors.tell(claim.parent_id, message)
 
     def with_progress(self, record: TaskRecord) -> TaskRecord:
         """The record with what is known here of the progress of an active task."""
@@ -668,7 +669,7 @@ class Runtime:
 
     def _refill_later(self) -> None:
         """The system gives no more threads: runs that wait for one are looked at again in a while."""
-        self.clock.tell(Arm(REFILL_AFTER_S, self.dispatcher, SetSlots(self.limits.slots)))
+        self.clock.tell(Arm(REFILL_AFTER_S, self.dispatcher, RefillThreads()))
 
     def _on_thread_end(self, run: Run) -> None:
         """A run that had been given up has ended after all."""

@@ -85,8 +85,6 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
                 effects.count("children_settled", outcome.name, "completed")
                 if outcome.bytes_done is not None:
                     bytes_below[outcome.parent_id] = outcome.bytes_done
-                if outcome.limited:
-                    effects.slots_left.setdefault(outcome.parent_id, []).append(outcome.task_id)
     if settled_children:
         ledger.load(parent_id for parent_id, _ in settled_children)
         for (parent_id, parent_round), count in settled_children.items():
@@ -133,8 +131,6 @@ def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:  # noqa: C901
             if error is not None:
                 row.error = f"on_cancel: {error}"
             settle(ledger, row, row.closing or "cancelled")
-    if not row.executing:
-        ledger.run_ended(row)
 
 
 def _keep_reports(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
@@ -259,7 +255,6 @@ def withdraw(ledger: Ledger, runs: Iterable[tuple[int, int]]) -> None:
         if row.phase == Phase.BODY and row.phase_runs == 0 and row.ttl_first:
             row.expires_at_ms = None  # its time has not begun after all
         ledger.changed(row)
-        ledger.run_ended(row)
         if row.phase == Phase.HOOK:
             ledger.effects.hooks.append(row.id)
         elif row.closing is not None:
@@ -270,7 +265,7 @@ def withdraw(ledger: Ledger, runs: Iterable[tuple[int, int]]) -> None:
             advance(ledger, [row])
         else:
             row.status = TaskStatus.PENDING.value
-            ledger.ready(row)
+            ledger.still_ready(row)
 
 
 def park(ledger: Ledger, row: Row, reason: str) -> None:
@@ -296,7 +291,6 @@ def close(ledger: Ledger, row: Row, status: str) -> None:
     row.delayed = 0
     if not row.executing:
         row.phase = Phase.CHILDREN
-        ledger.run_ended(row)  # it may have been offered
     if row.child_active:
         row.cascade = Tell.CANCELLED if status in ends.WITHDRAWN else Tell.FAILED
         ledger.effects.cascades.append(row.id)
@@ -362,7 +356,6 @@ def _settle_one(ledger: Ledger, row: Row, status: str) -> Row | None:
         return None
     if status in ends.WITHDRAWN:
         _release_key(ledger, row)
-        ledger.run_ended(row)
     ledger.settled_now(row, status)
     _tell_end(ledger, row, status)
     if row.parent_id is None:
@@ -432,7 +425,6 @@ def _fail_by_children(ledger: Ledger, parent: Row) -> None:
         ledger.effects.interrupts.append((parent.id, parent.run, "child_failed"))
     else:
         parent.phase = Phase.CHILDREN
-        ledger.run_ended(parent)  # it may have been offered
     if parent.child_active:
         parent.cascade = Tell.FAILED
         ledger.effects.cascades.append(parent.id)
@@ -448,8 +440,6 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     row.round_run = row.run
     row.label, row.priority = new.label, new.priority if new.priority is not None else row.priority
     row.max_retries, row.options, row.max_failures = new.max_retries, new.options, new.max_failures
-    if new.child_concurrency != row.child_concurrency:
-        ledger.effects.bounds_changed.append(row.id)
     row.fail_fast, row.child_concurrency = int(new.fail_fast), new.child_concurrency
     row.grp, row.version, row.expected_io = new.group, new.version, new.expected_io
     _replace_tags(ledger, row, encode_tags(new.tags))
@@ -461,6 +451,7 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     row.ttl_ms, row.ttl_first, row.expires_at_ms = new.ttl_ms, int(new.ttl_first), new.expires_at_ms
     row.depends_on, row.on_dependency_failure = encode_ids(new.depends_on), new.on_dependency_failure
     row.run_at_ms, row.delayed = new.run_at_ms, int(new.run_at_ms is not None and new.run_at_ms > ledger.steady_ms)
+    row.waited_ms, row.ready_ms, row.effective, row.ages = 0, None, None, int(ledger.ages)
     if row.unmet:
         row.status, row.delayed = TaskStatus.BLOCKED.value, 0
     ledger.children_counted(row)
@@ -505,7 +496,7 @@ def _release_key(ledger: Ledger, row: Row) -> None:
         if waiting is not None:
             waiting.held = 0
             ledger.changed(waiting)
-            ledger.ready(waiting)
+            ledger.still_ready(waiting)
 
 
 def _tell_end(ledger: Ledger, row: Row, status: str) -> None:

@@ -4,12 +4,12 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from millrace.actors.actor import Actor, Loop
 from millrace.actors.mailbox import Mailbox, Tells
 from millrace.actors.requests import Request
-from millrace.actors.supervisor import Message, Spawn, State, Supervisor
+from millrace.actors.supervisor import Message, Spawn, Supervisor
 from millrace.model.errors import SchedulerStopped
 
 log = logging.getLogger("millrace.supervisors")
@@ -25,7 +25,6 @@ SLEEP_SOON_AFTER_S: Final = 0.02
 @dataclass(slots=True)
 class _Entry:
     mailbox: Mailbox[Message]
-    state: State
     actor: Supervisor | None
 
 
@@ -34,7 +33,7 @@ class Supervisors:
 
     Args:
         loop: what drives actors.
-        persistence, dispatcher: whom supervisors talk to.
+        persistence: whom supervisors talk to.
         on_death: told of a supervisor that failed and was replaced; called in its thread.
     """
 
@@ -43,12 +42,10 @@ class Supervisors:
         loop: Loop,
         *,
         persistence: Tells[Request],
-        dispatcher: Tells[Any],
         on_death: Callable[[Actor, BaseException], None],
     ) -> None:
         self._loop = loop
         self._persistence = persistence
-        self._dispatcher = dispatcher
         self._on_death = on_death
         self._lock = threading.Lock()
         self._entries: dict[int, _Entry] = {}
@@ -65,7 +62,7 @@ class Supervisors:
                 return
             entry = self._entries.get(parent_id)
             if entry is None:
-                entry = self._entries[parent_id] = _Entry(Mailbox(f"supervisor-{parent_id}"), State(), None)
+                entry = self._entries[parent_id] = _Entry(Mailbox(f"supervisor-{parent_id}"), None)
             entry.mailbox.tell(message)
             if entry.actor is None:
                 self._wake(parent_id, entry)
@@ -79,11 +76,6 @@ class Supervisors:
     def asleep(self) -> int:
         """Supervisors that are remembered without one."""
         return len(self._entries) - self._awake_count
-
-    def asking(self) -> list[int]:
-        """Parents whose supervisors wait for an answer of the store: it may be lost where the persistence actor has failed."""
-        with self._lock:
-            return [parent_id for parent_id, entry in self._entries.items() if entry.state.is_asking]
 
     def stop(self) -> None:
         """End all. Who waits for the answer of one that was not awake hears that there will be none."""
@@ -106,9 +98,7 @@ class Supervisors:
             self._loop,
             self._ended,
             parent_id=parent_id,
-            state=entry.state,
             persistence=self._persistence,
-            dispatcher=self._dispatcher,
             may_sleep=self._may_sleep,
             sleep_after=self._sleep_after,
         )
@@ -142,10 +132,8 @@ class Supervisors:
                 return True
             if not entry.mailbox.inbox.empty():
                 return False
-            entry.actor = None
             self._awake_count -= 1
-            if not entry.state.out and not entry.state.is_asking:
-                del self._entries[actor.parent_id]
+            del self._entries[actor.parent_id]
             self._wake_next()
             return True
 
@@ -157,10 +145,6 @@ class Supervisors:
             if entry is not None and entry.actor is actor:
                 entry.actor = None
                 self._awake_count -= 1
-                # What it knew may be what it died of, and the mail it had taken out is gone: the successor takes back
-                # what is offered, and asks the store.
-                old = entry.state
-                entry.state = State(question=old.question, recall=old.recall, recalled=set(old.out) | old.recalled)
                 if not self._is_stopped:
                     self._wake(actor.parent_id, entry)
         self._on_death(actor, error)

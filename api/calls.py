@@ -161,7 +161,6 @@ class Calls:
             log=None if run.log is None else run.log.text(),
             parent_id=claim.parent_id,
             parent_round=claim.parent_round,
-            limited=claim.limited,
             since_ms=since_ms(claim.created_at_ms, claim.run_at_ms, claim.retries),
         )
 

@@ -21,7 +21,7 @@ class Tuning(Operations):
     @property
     def max_concurrency(self) -> int:
         """Bodies and finalizers that run at once. More starts at once; less stops nothing."""
-        return self._runtime.slots
+        return self._runtime.limits.slots
 
     @max_concurrency.setter
     def max_concurrency(self, n: int) -> None:

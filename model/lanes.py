@@ -10,18 +10,31 @@ from functools import lru_cache
 from typing import NamedTuple
 
 
-class LaneKey(NamedTuple):
-    """What all tasks of a lane have in common."""
+class Lane(NamedTuple):
+    """One line of the ready queue: what all tasks in it have in common."""
 
+    number: int
+    """63 bits, positive."""
     name: str
     group: str | None
     parent_id: int | None
     """The parent, where it bounds its children; else None."""
     priority: int
 
+    @property
+    def domain(self) -> str:
+        """The domain of its tasks."""
+        return self.name.partition("::")[0]
 
-@lru_cache(maxsize=1 << 16)
-def lane_of(name: str, group: str | None, parent_id: int | None, priority: int) -> int:
-    """The number of a lane: 63 bits, positive."""
+
+@lru_cache(maxsize=1 << 14)
+def make_lane(name: str, group: str | None, parent_id: int | None, priority: int) -> Lane:
+    """The lane of tasks of that name, group, bounded parent and priority."""
     text = f"{name}\0{group or ''}\0{parent_id or 0}\0{priority}"
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+    return Lane(number, name, group, parent_id, priority)
+
+
+def lane_of(name: str, group: str | None, parent_id: int | None, priority: int) -> int:
+    """The number of a lane."""
+    return make_lane(name, group, parent_id, priority).number

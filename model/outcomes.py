@@ -46,9 +46,8 @@ class RunOutcome(msgspec.Struct, frozen=True):
     abandoned: bool = False
     """The run was given up: its thread may still be going."""
     parent_id: int | None = None
-    """Where the task hangs in its tree, as claimed: with its round and bound, all that a leaf's end has to know of it."""
+    """Where the task hangs in its tree, as claimed: with its round, all that a leaf's end has to know of it."""
     parent_round: int = 0
-    limited: int = 0
     since_ms: int = 0
     """When the task could first have started, in ms by the wall clock, as far as its claim tells."""
 

@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from millrace.model.lanes import Lane
+
 
 class Phase(IntEnum):
     """What of a task executes, or executes next. The first two order the queue: finalizers start before bodies."""
@@ -310,6 +312,13 @@ class Ready(NamedTuple):
     phase: int
     id: int
     crashes: int
+    lane: Lane
+    bound: int | None = None
+    """How many children its parent lets run at once, where the lane has that parent."""
+    since_ms: int = 0
+    """Since when it waits, by the steady clock, less what it had waited before."""
+    io: str | None = None
+    """JSON text of the bytes it is expected to move; None: not declared."""
 
 
 class ParentCount(msgspec.Struct, array_like=True, frozen=True):

@@ -7,12 +7,13 @@ lock up and fight for it again a row: with one busy Python thread beside it, 280
 Used by one thread at a time: the persistence actor's.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import apsw
 import msgspec
 
+from millrace.model.lanes import Lane
 from millrace.model.rows import (
     ChildBytes,
     Claim,
@@ -44,7 +45,8 @@ _decode_claims = msgspec.json.Decoder(list[Claim]).decode
 _decode_renamed = msgspec.json.Decoder(list[Renamed]).decode
 _decode_retry = msgspec.json.Decoder(RetryFields).decode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
-_decode_ready = msgspec.json.Decoder(list[tuple[int, int, int, int]]).decode
+_decode_ready = msgspec.json.Decoder(tuple[int | None, list[tuple[int, int, int, int, str | None]]]).decode
+_decode_lanes = msgspec.json.Decoder(list[tuple[int, str, str | None, int | None, int]]).decode
 _decode_pairs = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_holders = msgspec.json.Decoder(tuple[int | None, list[tuple[int, int, int]]]).decode
 _decode_failure = msgspec.json.Decoder(tuple[int, str, str, str, str | None]).decode
@@ -265,13 +267,21 @@ class Writer:
 
     # Starting
 
-    def claim(self, ids: Sequence[int], now: int) -> list[Claim]:
-        """Start those of the ids that are still ready. Ids that do not come back lost the race."""
+    def claim(
+        self, ids: Sequence[int], now: int, steady: int, effective: Mapping[int, int] | None = None
+    ) -> list[Claim]:
+        """Start those of the ids that are still ready. Ids that do not come back lost the race, or are past their time to live.
+
+        Args:
+            now, steady: the wall clock's time, and the same by the clock that nobody sets.
+            effective: the priorities by which they start, where waiting raises them.
+        """
         found: list[Claim] = []
+        raised = None if effective is None else _json(effective)
         for part in _chunks(ids):
             text = _json(part)
-            found += self._load_claims(text, "task", now)
-            self._run("claim_tasks", ids=text, now=now)
+            found += self._load_claims(text, "task", now, steady, raised)
+            self._run("claim_tasks", ids=text, now=now, steady=steady, effective=raised)
         return found
 
     def claim_hooks(self, ids: Sequence[int]) -> list[Claim]:
@@ -285,24 +295,39 @@ class Writer:
         """The starts that stand committed for these ids."""
         return self._load_claims(_json(ids), "started", None)
 
-    def _load_claims(self, ids: str, what: str, now: int | None) -> list[Claim]:
+    def _load_claims(
+        self, ids: str, what: str, now: int | None, steady: int | None = None, effective: str | None = None
+    ) -> list[Claim]:
         step = int(what != "started")
-        return _decode_claims(self._value("load_claims", ids=ids, what=what, step=step, now=now))
+        return _decode_claims(
+            self._value("load_claims", ids=ids, what=what, step=step, now=now, steady=steady, effective=effective)
+        )
 
-    def select_ready(self, after: tuple[int, int, int], limit: int) -> list[Ready]:
-        """The next startable tasks after a place in the order of starts."""
-        priority, phase, task_id = after
-        text = self._value("select_ready", priority=priority, phase=phase, id=task_id, limit=limit)
-        return [Ready(*entry) for entry in _decode_ready(text)]
+    def select_ready(self, lane: Lane, after: tuple[int, int], limit: int, *, eldest: bool = False) -> list[Ready]:
+        """The next startable tasks of a lane after a place in it: (phase, id), or with ``eldest`` (since when it waits, id)."""
+        first, second = after
+        text = self._value(
+            "select_eldest" if eldest else "select_ready",
+            lane=lane.number,
+            parent=lane.parent_id,
+            first=first,
+            second=second,
+            limit=limit,
+        )
+        bound, found = _decode_ready(text)
+        return [
+            Ready(lane.priority, phase, task_id, crashes, lane, bound, since_ms, io)
+            for phase, task_id, crashes, since_ms, io in found
+        ]
 
-    def select_offers(self, parent: int, known: Iterable[int], limit: int) -> list[Ready]:
-        """The most urgent children of a bounded parent that wait for its offer, but for those it knows."""
-        text = self._value("select_offers", parent=parent, known=_json(list(known)), limit=limit)
-        return [Ready(*entry) for entry in _decode_ready(text)]
+    def select_lanes(self, after: int, limit: int) -> list[Lane]:
+        """Lanes that have ready tasks, by their numbers."""
+        return [Lane(*entry) for entry in _decode_lanes(self._value("select_lanes", after=after, limit=limit))]
 
-    def select_limited_parents(self, after: int, limit: int) -> list[int]:
-        """Parents whose children wait for an offer, by id."""
-        return _decode_ids(self._value("select_limited_parents", after=after, limit=limit))
+    def let_age(self, limit: int) -> int:
+        """Have waiting raise tasks that were stored when it did not; how many there were."""
+        self._run("let_age", limit=limit)
+        return self._connection.changes()
 
     def promote_due(self, now: int, limit: int) -> list[int]:
         """Make tasks whose time has come ready; their ids."""
@@ -389,10 +414,6 @@ class Writer:
     def select_executing(self) -> list[int]:
         """Tasks with a committed start and no end."""
         return _decode_ids(self._value("select_executing"))
-
-    def select_executing_children(self, parent: int) -> list[int]:
-        """Children of which a body or finalizer has a start and no end."""
-        return _decode_ids(self._value("select_executing_children", parent=parent))
 
     def select_hooks(self, after: int, limit: int) -> list[int]:
         """Cancelled tasks whose hook is due, by id."""

@@ -30,6 +30,11 @@ class Limits:
     paused_groups: frozenset[str] = frozenset()
 
     @property
+    def has_shares(self) -> bool:
+        """Whether groups have a share of the slots: a weight or minimum is set."""
+        return bool(self.weights) or bool(self.minimums) or self.default_weight != 1
+
+    @property
     def has_pauses(self) -> bool:
         """Whether anything is paused."""
         return self.is_paused or bool(self.paused_domains) or bool(self.paused_groups)

@@ -33,7 +33,7 @@ CREATE TABLE new_task (
     holds_key INTEGER NOT NULL DEFAULT 1,
     -- waits for a cancelled task of its key to wind down
     held INTEGER NOT NULL DEFAULT 0,
-    -- its parent bounds its children: the parent's supervisor offers it to the dispatcher
+    -- its parent bounds its children: only so many of its lanes run at once
     limited INTEGER NOT NULL DEFAULT 0,
     delayed INTEGER NOT NULL DEFAULT 0,
     run_at_ms INTEGER,
@@ -124,10 +124,9 @@ ALTER TABLE new_task RENAME TO task;
 
 CREATE UNIQUE INDEX task_key ON task (name, ifnull(parent_id, 0), parent_round, key) WHERE holds_key = 1;
 CREATE INDEX task_unheld_key ON task (name, key) WHERE holds_key <> 1;
-CREATE INDEX task_ready ON task (priority, phase, id)
-    WHERE status = 'pending' AND delayed = 0 AND limited = 0 AND held = 0;
-CREATE INDEX task_offer ON task (parent_id, priority, phase, id)
-    WHERE status = 'pending' AND delayed = 0 AND limited = 1 AND held = 0;
+CREATE INDEX task_ready ON task (lane, phase, id) WHERE status = 'pending' AND delayed = 0 AND held = 0;
+-- The same by how long they have waited, for those whom waiting raises.
+CREATE INDEX task_elder ON task (lane, ready_ms, id) WHERE status = 'pending' AND delayed = 0 AND held = 0 AND ages = 1;
 CREATE INDEX task_delayed ON task (run_at_ms) WHERE delayed = 1;
 -- Two of them, so that a start, which changes no end, touches neither.
 CREATE INDEX task_child ON task (parent_id) WHERE parent_id IS NOT NULL AND closing IS NULL;

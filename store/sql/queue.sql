@@ -75,43 +75,65 @@ SELECT json_group_array(json_array(
     t.id, t.run + :step, t.phase, t.phase_runs + :step, t.name, t.key, t.label, t.priority, t.payload,
     CASE t.phase WHEN 0 THEN t.memo END, t.parent_id, t.parent_round, t.round, t.round_run, t.limited, t.fail_fast,
     t.retries, t.max_retries, t.crashes, t.options, t.error, t.created_at_ms, t.run_at_ms,
-    ifnull(:now, t.started_at_ms), t.cancel_requested_at_ms, t.child_total, t.grp, t.tags, t.effective, t.ready_ms,
+    ifnull(:now, t.started_at_ms), t.cancel_requested_at_ms, t.child_total, t.grp, t.tags,
+    CASE :what WHEN 'task' THEN :effective ->> CAST(t.id AS TEXT) ELSE t.effective END, t.ready_ms,
     t.expires_at_ms, t.depends_on, t.retry_of, t.series_id, t.version, t.expected_io))
 FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value
 WHERE CASE :what
     WHEN 'task' THEN t.status = 'pending' AND t.delayed = 0 AND t.held = 0
+        AND (t.expires_at_ms IS NULL OR t.expires_at_ms > :steady OR t.phase = 0)
     WHEN 'hook' THEN t.phase = 4 AND t.executing = 0
     ELSE t.executing = 1 END;
 
 -- name: claim_tasks
 -- The start of a run, committed before its body begins. A task that is no longer ready is left alone: it lost the race.
+-- The time to live of a task that counts from its first attempt begins here.
 UPDATE task SET
     status = 'running', executing = 1, run = run + 1, phase_runs = phase_runs + 1, started_at_ms = :now,
+    waited_ms = max(0, :steady - ifnull(ready_ms, :steady)), effective = :effective ->> CAST(id AS TEXT),
+    expires_at_ms = CASE WHEN ttl_first AND phase = 1 AND expires_at_ms IS NULL THEN :steady + ttl_ms ELSE expires_at_ms END,
     progress = CASE WHEN child_total THEN progress END
 WHERE id IN (SELECT value FROM json_each(:ids))
-    AND status = 'pending' AND delayed = 0 AND held = 0;
+    AND status = 'pending' AND delayed = 0 AND held = 0
+    AND (expires_at_ms IS NULL OR expires_at_ms > :steady OR phase = 0);
 
 -- name: select_ready
--- The next page of what can start, in the order of starts.
-SELECT json_group_array(json_array(priority, phase, id, crashes)) FROM (
-    SELECT priority, phase, id, crashes FROM task INDEXED BY task_ready
-    WHERE status = 'pending' AND delayed = 0 AND limited = 0 AND held = 0
-        AND (priority, phase, id) > (:priority, :phase, :id)
-    ORDER BY priority, phase, id LIMIT :limit);
+-- The next page of a lane in the order of starts, and how many children at once its parent allows.
+SELECT json_array((SELECT child_concurrency FROM task WHERE id = :parent), json((
+    SELECT json_group_array(json_array(phase, id, crashes, ifnull(ready_ms, 0), expected_io)) FROM (
+        SELECT phase, id, crashes, ready_ms, expected_io FROM task INDEXED BY task_ready
+        WHERE lane = :lane AND status = 'pending' AND delayed = 0 AND held = 0 AND (phase, id) > (:first, :second)
+        ORDER BY phase, id LIMIT :limit))));
 
--- name: select_offers
--- The most urgent children that wait for their parent's offer.
-SELECT json_group_array(json_array(priority, phase, id, crashes)) FROM (
-    SELECT priority, phase, id, crashes FROM task INDEXED BY task_offer
-    WHERE parent_id = :parent AND status = 'pending' AND delayed = 0 AND limited = 1 AND held = 0
-        AND id NOT IN (SELECT value FROM json_each(:known))
-    ORDER BY priority, phase, id LIMIT :limit);
+-- name: select_eldest
+-- The same by how long they have waited.
+SELECT json_array((SELECT child_concurrency FROM task WHERE id = :parent), json((
+    SELECT json_group_array(json_array(phase, id, crashes, ifnull(ready_ms, 0), expected_io)) FROM (
+        SELECT phase, id, crashes, ready_ms, expected_io FROM task INDEXED BY task_elder
+        WHERE lane = :lane AND status = 'pending' AND delayed = 0 AND held = 0 AND ages = 1
+            AND (ready_ms, id) > (:first, :second)
+        ORDER BY ready_ms, id LIMIT :limit))));
 
--- name: select_limited_parents
-SELECT json_group_array(parent_id) FROM (
-    SELECT DISTINCT parent_id FROM task INDEXED BY task_offer
-    WHERE status = 'pending' AND delayed = 0 AND limited = 1 AND held = 0 AND parent_id > :after
-    ORDER BY parent_id LIMIT :limit);
+-- name: select_lanes
+-- The lanes with ready tasks, by skipping through the index: as fast for a million tasks as for ten.
+WITH RECURSIVE found (lane) AS (
+    SELECT min(lane) FROM task INDEXED BY task_ready
+    WHERE status = 'pending' AND delayed = 0 AND held = 0 AND lane > :after
+    UNION ALL
+    SELECT (SELECT min(t.lane) FROM task AS t INDEXED BY task_ready
+        WHERE t.status = 'pending' AND t.delayed = 0 AND t.held = 0 AND t.lane > found.lane)
+    FROM found WHERE lane IS NOT NULL
+    LIMIT :limit)
+SELECT json_group_array(json_array(f.lane, t.name, t.grp, CASE t.limited WHEN 1 THEN t.parent_id END, t.priority))
+FROM found AS f CROSS JOIN task AS t ON t.id = (
+    SELECT id FROM task INDEXED BY task_ready
+    WHERE lane = f.lane AND status = 'pending' AND delayed = 0 AND held = 0 LIMIT 1)
+WHERE f.lane IS NOT NULL;
+
+-- name: let_age
+-- Tasks that were stored while waiting raised nobody.
+UPDATE task SET ages = 1 WHERE id IN (SELECT id FROM task INDEXED BY task_ready
+    WHERE status = 'pending' AND delayed = 0 AND held = 0 AND ages = 0 LIMIT :limit);
 
 -- name: promote_due
 UPDATE task SET delayed = 0 WHERE id IN (SELECT value FROM json_each(:ids));
@@ -202,11 +224,6 @@ SELECT EXISTS (SELECT 1 FROM task INDEXED BY task_cascade WHERE cascade > 0);
 
 -- name: select_executing
 SELECT json_group_array(id) FROM task INDEXED BY task_executing WHERE executing = 1;
-
--- name: select_executing_children
--- By what executes, which is little, and not by the children, who may be many.
-SELECT json_group_array(id) FROM task INDEXED BY task_executing
-WHERE executing = 1 AND parent_id = :parent AND phase < 2;
 
 -- name: select_hooks
 SELECT json_group_array(id) FROM (

@@ -5,25 +5,29 @@ from typing import Any
 import pytest
 
 from millrace.actors.clock import Arm
-from millrace.actors.dispatcher import (
+from millrace.actors.dispatcher import Dispatcher, DispatchSettings
+from millrace.actors.dispatches import (
     ClaimsLost,
-    Dispatcher,
     HooksDue,
     Interrupted,
+    LanesFound,
     Lent,
     PageLoaded,
     Reclaimed,
     RunOverdue,
     RunsEnded,
     SetDispatching,
-    SetSlots,
+    SetLimits,
     StopOverdue,
     TasksReady,
     ThreadEnded,
 )
 from millrace.actors.mailbox import Mailbox, Reply
-from millrace.actors.requests import ClaimHooks, ClaimTasks, GiveUpRetry, PutBack, Refill
+from millrace.actors.policy.limits import Limits
+from millrace.actors.policy.lines import START
+from millrace.actors.requests import ClaimHooks, ClaimTasks, FindLanes, GiveUpRetry, PutBack, Refill
 from millrace.executors.run import Run
+from millrace.model.lanes import make_lane
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Claim, Phase, Ready
 
@@ -36,7 +40,11 @@ def claim(task_id: int, *, phase: Phase = Phase.BODY, crashes: int = 0, run: int
         "phase": int(phase),
         "crashes": crashes,
         "name": "play::body",
+        "priority": 128,
         "options": None,
+        "grp": None,
+        "effective": None,
+        "expected_io": None,
     }
     return Claim(**values)
 
@@ -119,8 +127,25 @@ class FakeExecutors:
         return RunOutcome(task_id, run, found.claim.phase, "play::body", RunKind.FAILED, error=why, abandoned=True)
 
 
+class StandingTimes:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def steady_ms(self) -> int:
+        return round(self.now * 1000)
+
+    def wall_ms(self) -> int:
+        return round(self.now * 1000)
+
+
 class Stage:
-    def __init__(self, slots: int, executors: FakeExecutors | None = None, *, is_page_there: bool = True) -> None:
+    def __init__(self, slots: int, executors: FakeExecutors | None = None, *, are_lanes_there: bool = True) -> None:
+        self.times = StandingTimes()
         self.persistence, self.clock = Ears(), Ears()
         self.executors = executors or FakeExecutors()
         self.dispatcher = Dispatcher(
@@ -130,21 +155,27 @@ class Stage:
             persistence=self.persistence,
             clock=self.clock,
             executors=self.executors,  # type: ignore[arg-type]  # as much of them as it uses
-            slots=slots,
-            cancel_timeout_s=30.0,
-            max_crashes=3,
+            times=self.times,
+            limits=Limits(slots),
+            settings=DispatchSettings(cancel_timeout_s=30.0, max_crashes=3),
             is_dispatching=True,
         )
         self.dispatcher.on_start()
-        if is_page_there:
-            for refill in self.persistence.take(Refill):
-                self.tell(PageLoaded((), refill.after, refill.limit))
+        if are_lanes_there:
+            self.tell(LanesFound((), None))
 
     def tell(self, *messages: Any) -> None:
         self.dispatcher.receive(messages)
 
     def ready(self, *ids: int, crashes: int = 0, priority: int = 128) -> None:
-        self.tell(TasksReady(tuple(Ready(priority, 1, task_id, crashes) for task_id in ids)))
+        self.tell(
+            TasksReady(
+                tuple(
+                    Ready(priority, 1, task_id, crashes, make_lane("play::body", None, None, priority))
+                    for task_id in ids
+                )
+            )
+        )
 
     def claimed(self) -> list[int]:
         """What was claimed since the last look."""
@@ -161,12 +192,24 @@ class Stage:
         self.tell(RunsEnded(tuple((task_id, seconds) for task_id in ids)))
 
 
-def test_it_asks_for_the_first_page_when_it_begins() -> None:
-    """Once: until it is there, no other is asked for."""
-    stage = Stage(2, is_page_there=False)
-    assert len(stage.persistence.take(Refill)) == 1
+def test_it_asks_for_lanes_and_then_for_their_pages() -> None:
+    """Nothing starts before all lanes are known, and none before the first page of a lane that may be more urgent."""
+    stage = Stage(1, are_lanes_there=False)
+    assert [request.after for request in stage.persistence.take(FindLanes)] == [0]
+    urgent, usual = make_lane("play::body", None, None, 7), make_lane("play::body", None, None, 128)
     stage.ready(1)
-    assert stage.persistence.take(Refill) == []
+    stage.tell(LanesFound((usual,), usual.number))
+    assert stage.claimed() == []
+    assert [request.after for request in stage.persistence.take(FindLanes)] == [usual.number]
+    stage.tell(LanesFound((urgent,), None))
+    (first, second) = [page for refill in stage.persistence.take(Refill) for page in refill.pages]
+    assert {first.lane, second.lane} == {urgent, usual}
+    stage.tell(PageLoaded(usual, (Ready(128, 1, 1, 0, usual),), START, first.limit))
+    assert stage.claimed() == []
+    stage.tell(PageLoaded(urgent, (Ready(7, 1, 9, 0, urgent),), START, first.limit))
+    assert stage.claimed() == [9]
+    stage.end(9)
+    assert stage.claimed() == [1]
 
 
 def test_it_claims_as_many_as_there_are_slots() -> None:
@@ -185,9 +228,9 @@ def test_a_change_of_slots_counts_at_once() -> None:
     stage = Stage(1)
     stage.ready(*range(1, 9))
     assert stage.claimed() == [1]
-    stage.tell(SetSlots(3))
+    stage.tell(SetLimits(Limits(3)))
     assert (stage.claimed(), stage.executors.slots) == ([2, 3], 3)
-    stage.tell(SetSlots(1))
+    stage.tell(SetLimits(Limits(1)))
     stage.end(1, 2)
     assert stage.claimed() == []
     stage.end(3)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from millrace import Event, Outcome, Scheduler, Subscription, TaskRecord, TaskStatus
-from millrace.actors.dispatcher import SetDispatching
+from millrace.actors.dispatches import SetDispatching
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import Flush
 from millrace.model.events import TaskEvent

@@ -21,6 +21,7 @@ from store_model import MAX_CRASHES, End, Entry, Model, Refused, Task
 from millrace.actors import cancelling, recovering, repeating, settling
 from millrace.actors.enqueueing import enqueue
 from millrace.actors.ledger import Ledger
+from millrace.actors.policy.lines import START
 from millrace.model import events
 from millrace.model.catalog import Traits
 from millrace.model.errors import InvalidTask, ParentClosed
@@ -150,9 +151,10 @@ class StoreMachine(RuleBasedStateMachine):
         """The most urgent ready tasks start."""
         chosen = self.model.ready()[:count]
         with self.turn() as ledger:
-            ready = ledger.writer.select_ready((-1, 0, 0), 100)
+            lanes = ledger.writer.select_lanes(0, 1000)
+            ready = sorted(entry for lane in lanes for entry in ledger.writer.select_ready(lane, START, 1000))
             assert [entry.id for entry in ready] == [task.id for task in self.model.ready()]
-            claims = ledger.writer.claim([task.id for task in chosen], self.now_ms)
+            claims = ledger.writer.claim([task.id for task in chosen], self.now_ms, self.now_ms)
         for task in chosen:
             self.model.start(task)
         self.claims |= {claim.id: claim for claim in claims}

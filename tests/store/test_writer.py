@@ -7,6 +7,8 @@ import apsw
 import msgspec
 import pytest
 
+from millrace.actors.policy.lines import START
+from millrace.model.lanes import make_lane
 from millrace.model.rows import Claim, NewRow, Phase, PlainEnd, Ready, Row
 from millrace.store.connection import Location, set_writer
 from millrace.store.opening import open_store
@@ -46,7 +48,7 @@ NEW: dict[str, Any] = {
     "ages": 1,
     "ttl_ms": 22,
     "ttl_first": 1,
-    "expires_at_ms": 23,
+    "expires_at_ms": None,
     "depends_on": "[24]",
     "unmet": 1,
     "on_dependency_failure": "fail",
@@ -183,7 +185,7 @@ def test_a_claim_has_each_column_in_its_field(writer: Writer) -> None:
     writer.insert_tasks([new(500)])
     values = DISTINCT | {"child_active": 0, "limited": 1}
     fill(writer, 500, **values)
-    (claim,) = writer.claim([500], 77)
+    (claim,) = writer.claim([500], 77, 30)
     columns = stored(writer)[0]
     assert (columns["status"], columns["executing"], columns["run"]) == ("running", 1, values["run"] + 1)
     assert (columns["started_at_ms"], columns["phase_runs"]) == (77, values["phase_runs"] + 1)
@@ -197,7 +199,7 @@ def test_a_finalizer_is_claimed_with_the_memo(writer: Writer) -> None:
     """It is called with it."""
     writer.insert_tasks([new(1)])
     fill(writer, 1, phase=int(Phase.FINALIZER), memo='"memo"')
-    assert [claim.memo for claim in writer.claim([1], 77)] == ['"memo"']
+    assert [claim.memo for claim in writer.claim([1], 77, 77)] == ['"memo"']
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ def test_what_is_not_ready_loses_the_race(writer: Writer, state: dict[str, Any])
     writer.insert_tasks([new(1), new(2)])
     fill(writer, 1, **state)
     before = stored(writer)[0]
-    assert [claim.id for claim in writer.claim([1, 2, 3], 77)] == [2]
+    assert [claim.id for claim in writer.claim([1, 2, 3], 77, 77)] == [2]
     assert stored(writer)[0] == before
 
 
@@ -241,7 +243,7 @@ def test_more_rows_than_a_statement_takes_are_all_taken(writer: Writer) -> None:
     for row in rows:
         row.priority = 200
     writer.update_rows(rows)
-    claims = writer.claim(list(ids), 5)
+    claims = writer.claim(list(ids), 5, 5)
     assert {claim.priority for claim in claims} == {200}
     assert len(claims) == count
     assert len(writer.settle_plain([PlainEnd(n, 1, None, 0.1, None) for n in ids], 9)) == count
@@ -249,22 +251,67 @@ def test_more_rows_than_a_statement_takes_are_all_taken(writer: Writer) -> None:
     assert len(writer.load_settled(list(ids))) == count
 
 
-def test_ready_tasks_come_in_the_order_of_starts(writer: Writer) -> None:
-    """By priority, finalizers before bodies, then the lower id; page by page after a place."""
-    writer.insert_tasks([new(1), new(2, priority=3), new(3), new(4, phase=0), new(5, delayed=True), new(6, held=1)])
-    everything = [Ready(3, 1, 2, 0), Ready(7, 0, 4, 0), Ready(7, 1, 1, 0), Ready(7, 1, 3, 0)]
-    assert writer.select_ready((-1, 0, 0), 10) == everything
-    assert writer.select_ready((-1, 0, 0), 2) == everything[:2]
-    assert writer.select_ready((7, 0, 4), 10) == everything[2:]
+def test_ready_tasks_of_a_lane_come_in_the_order_of_starts(writer: Writer) -> None:
+    """Finalizers before bodies, then the lower id; or by how long they have waited. Page by page after a place."""
+    lane = make_lane("play::body", "the group", None, 7)
+    rows = [new(n, lane=lane.number, ready_ms=100 - n) for n in (1, 2, 3)]
+    rows += [new(4, lane=lane.number, phase=0, ready_ms=7), new(5, lane=lane.number, delayed=1), new(7)]
+    writer.insert_tasks([*rows, new(6, lane=lane.number, held=1)])
+    io = "[1,2,3,4]"
+    everything = [Ready(7, 0, 4, 0, lane, None, 7, io)]
+    everything += [Ready(7, 1, n, 0, lane, None, 100 - n, io) for n in (1, 2, 3)]
+    assert writer.select_ready(lane, START, 10) == everything
+    assert writer.select_ready(lane, START, 2) == everything[:2]
+    assert writer.select_ready(lane, (0, 4), 10) == everything[1:]
+    eldest = sorted(everything, key=lambda task: task.since_ms)
+    assert writer.select_ready(lane, START, 10, eldest=True) == eldest
+    assert writer.select_ready(lane, (7, 4), 2, eldest=True) == eldest[1:3]
 
 
-def test_bounded_parents_are_found_page_by_page(writer: Writer) -> None:
-    """Each once, by id, only where a child waits for an offer."""
-    writer.insert_tasks([new(1), new(2), new(3)])
-    writer.insert_tasks([new(10 + n, parent_id=1 + n % 3, limited=True, delayed=n % 3 == 2) for n in range(9)])
-    assert writer.select_limited_parents(0, 10) == [1, 2]
-    assert writer.select_limited_parents(0, 1) == [1]
-    assert writer.select_limited_parents(1, 10) == [2]
+def test_a_page_says_how_many_children_their_parent_allows(writer: Writer) -> None:
+    """As its row says now."""
+    lane = make_lane("play::body", None, 1, 7)
+    writer.insert_tasks([new(1, child_concurrency=3), new(2, parent_id=1, limited=1, lane=lane.number)])
+    assert [task.bound for task in writer.select_ready(lane, START, 10)] == [3]
+
+
+def test_lanes_with_ready_tasks_are_found_page_by_page(writer: Writer) -> None:
+    """Each once, by number, with what its tasks have in common."""
+    lanes = sorted(make_lane("play::body", group, parent, 7) for group in ("g", None) for parent in (1, None))
+    for at, lane in enumerate(lanes):
+        values = {
+            "lane": lane.number,
+            "grp": lane.group,
+            "parent_id": lane.parent_id or 2,
+            "limited": lane.parent_id == 1,
+        }
+        writer.insert_tasks([new(10 * at + n + 10, **values) for n in range(3)])
+    writer.insert_tasks([new(1, lane=5, delayed=1), new(2, lane=6, held=1), new(3, lane=8, status="waiting")])
+    assert writer.select_lanes(0, 10) == lanes
+    assert writer.select_lanes(0, 3) == lanes[:3]
+    assert writer.select_lanes(lanes[2].number, 3) == lanes[3:]
+
+
+def test_what_is_past_its_time_to_live_does_not_start(writer: Writer) -> None:
+    """S-210: to the millisecond, by the clock that nobody sets; a finalizer starts all the same."""
+    writer.insert_tasks([new(1, expires_at_ms=50), new(2, expires_at_ms=51), new(3, expires_at_ms=50, phase=0)])
+    assert [claim.id for claim in writer.claim([1, 2, 3], 9, 50)] == [2, 3]
+
+
+def test_a_start_begins_the_time_to_live_that_counts_from_it(writer: Writer) -> None:
+    """S-208: the first one only."""
+    writer.insert_tasks([new(1, expires_at_ms=None, ttl_ms=30, ttl_first=1)])
+    (claim,) = writer.claim([1], 9, 50)
+    assert stored(writer)[0]["expires_at_ms"] == 80
+    assert claim.expires_at_ms in (None, 80)
+
+
+def test_a_start_says_how_long_it_waited_and_by_which_priority_it_came(writer: Writer) -> None:
+    """S-269, S-271."""
+    writer.insert_tasks([new(1, ready_ms=20), new(2, ready_ms=50)])
+    claims = writer.claim([1, 2], 9, 50, {1: 5, 2: 7})
+    assert [claim.effective for claim in claims] == [5, 7]
+    assert [(row["waited_ms"], row["effective"]) for row in stored(writer)] == [(30, 5), (0, 7)]
 
 
 def test_due_tasks_are_promoted_in_the_order_of_their_times(writer: Writer) -> None:
@@ -280,7 +327,7 @@ def test_ids_go_on_after_their_rows_are_gone(writer: Writer) -> None:
     """An id never comes back."""
     assert writer.next_id() == 1
     writer.insert_tasks([new(1), new(2)])
-    writer.claim([2], 1)
+    writer.claim([2], 1, 1)
     writer.settle_plain([PlainEnd(2, 1, None, 0.0, None)], 5)
     assert writer.next_id() == 3
 

@@ -1,0 +1,184 @@
+"""A line: the ready tasks of one lane, of which the most urgent end is in memory.
+
+Everything ready in the store that comes before the line's horizon is here; what comes after may be. So the first of the line is the
+first of its lane, however little of it is in memory. A line with nothing in memory and more in the store stands where the next of
+it can be at best: nothing is chosen over it before its next page has come.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from millrace.model.lanes import Lane
+from millrace.model.rows import Ready
+
+Order = tuple[int, int, int]
+"""Effective priority, phase, id: the order of starts."""
+Place = tuple[int, int]
+"""Where a task stands in its lane: (phase, id), or (since when it waits, id) where tasks age."""
+START: Final[Place] = (-(1 << 62), 0)
+END: Final[Place] = (1 << 62, 0)
+
+
+class Bin:
+    """Lines that wait for the same thing, the most urgent first. A line is in one bin at a time; what it left is forgotten late."""
+
+    __slots__ = ("_count", "_heap")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[Order, int, Line]] = []
+        self._count = 0
+
+    def push(self, line: "Line") -> None:
+        """The line is in this bin now, by its present order."""
+        line.bin = self
+        if line.order is not None:
+            self._count += 1
+            heapq.heappush(self._heap, (line.order, self._count, line))
+
+    def first(self) -> "Line | None":
+        """The most urgent line, left where it is."""
+        while self._heap:
+            order, _, line = self._heap[0]
+            if line.bin is self and line.order == order:
+                return line
+            heapq.heappop(self._heap)
+        return None
+
+
+class Line:
+    """See the module.
+
+    Args:
+        lane: whose line.
+        ages: whether tasks gain priority by waiting, so that who has waited longer comes first.
+        floor: the most urgent that a task of the lane can become.
+        is_complete: whether the store has nothing of the lane that will not be told.
+    """
+
+    __slots__ = (
+        "_ages",
+        "_floor",
+        "_heap",
+        "_members",
+        "_orders",
+        "bin",
+        "bound",
+        "horizon",
+        "is_asked",
+        "lane",
+        "order",
+        "scopes",
+    )
+
+    def __init__(self, lane: Lane, *, ages: bool, floor: int, is_complete: bool) -> None:
+        self.lane = lane
+        self._ages = ages
+        self._floor = floor
+        self._members: dict[int, Ready] = {}
+        self._orders: dict[int, Order] = {}
+        self._heap: list[Order] = []
+        self.horizon: Place = END if is_complete else START
+        self.order: Order | None = self._best_beyond()
+        """Of the first, or the best that it can be where that is in the store; None where the line is empty."""
+        self.is_asked = False
+        """A page of it is on its way."""
+        self.bin: Bin | None = None
+        self.bound: int | None = None
+        """The bound of its parent, as last told."""
+        self.scopes: tuple[Any, ...] | None = None
+        """What bounds its starts; None until it is looked for."""
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the store has nothing of the lane that is not here."""
+        return self.horizon == END
+
+    def place(self, task: Ready) -> Place:
+        """Where a task stands in the lane."""
+        return (task.since_ms, task.id) if self._ages else (task.phase, task.id)
+
+    def covers(self, task: Ready) -> bool:
+        """Whether the task belongs to what is in memory."""
+        return self.place(task) <= self.horizon
+
+    def add(self, task: Ready, order: Order) -> None:
+        """Put a task in, or at its new place."""
+        self._members[task.id] = task
+        before = self._orders.get(task.id)
+        if before == order:
+            return
+        self._orders[task.id] = order
+        heapq.heappush(self._heap, order)
+        if len(self._members) == 1 or self.order is None or order < self.order:
+            self.order = order
+        elif before == self.order:
+            self._find_first()
+
+    def get(self, task_id: int) -> Ready | None:
+        """A task of the line."""
+        return self._members.get(task_id)
+
+    def order_of(self, task_id: int) -> Order:
+        """The order of a task of the line."""
+        return self._orders[task_id]
+
+    def clear(self) -> list[int]:
+        """Forget all: the store has it. The ids of what went."""
+        gone = list(self._members)
+        self.horizon, self.is_asked = START, False
+        self._drop(gone)
+        return gone
+
+    def first(self) -> Ready | None:
+        """The first task, left where it is; None where it is still in the store, or the line is empty."""
+        return None if self.order is None else self._members.get(self.order[2])
+
+    def remove(self, task_id: int) -> Ready | None:
+        """Take a task out; None where it is not here."""
+        task = self._members.pop(task_id, None)
+        if task is not None:
+            del self._orders[task_id]
+            if self.order is not None and self.order[2] == task_id:
+                self._find_first()
+        return task
+
+    def _find_first(self) -> None:
+        heap, orders = self._heap, self._orders
+        while heap and orders.get(heap[0][2]) != heap[0]:
+            heapq.heappop(heap)
+        self.order = heap[0] if heap else self._best_beyond()
+
+    def _best_beyond(self) -> Order | None:
+        """The best place in the order of starts that a task can have which is not in memory."""
+        if self.is_complete:
+            return None
+        return (self._floor, -1, 0) if self._ages else (self.lane.priority, *self.horizon)
+
+    def extend(self, page: Sequence[Ready], limit: int) -> None:
+        """The page after the horizon has come, which was asked for with that limit: its tasks are to be added."""
+        self.is_asked = False
+        if len(page) < limit:
+            self.horizon = END
+        elif page:
+            self.horizon = max(self.horizon, self.place(page[-1]))
+        if not self._members:
+            self.order = self._best_beyond()
+
+    def trim(self, capacity: int) -> list[int]:
+        """Forget what comes last of the line beyond the capacity: the store has it. The ids of what went."""
+        ordered = sorted(self._members.values(), key=self.place)
+        gone = [task.id for task in ordered[capacity:]]
+        self.horizon = self.place(ordered[capacity - 1])
+        self._drop(gone)
+        return gone
+
+    def _drop(self, ids: Iterable[int]) -> None:
+        for task_id in ids:
+            del self._members[task_id]
+            del self._orders[task_id]
+        self._heap = sorted(self._orders.values())
+        self.order = self._heap[0] if self._heap else self._best_beyond()

@@ -1,0 +1,528 @@
+"""The ready queue: which task starts next, under all limits, however many wait.
+
+Tasks wait in lines, one a lane (see ``lines``); a line waits in the open, or in the scope that holds it up (see ``scopes``). Choosing
+looks at the first of the open lines: where a scope holds it up, the line moves there and the next is looked at. So a line is looked
+at again only when what held it up has changed, each move costs a step in a heap, and nobody stands behind somebody who cannot
+start. While a scope has room the most urgent line that waits in it is in the open; the others follow one by one.
+
+With fair shares the open lines stand by group, and the group is chosen before the line.
+"""
+
+import heapq
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from millrace.actors.policy import ageing
+from millrace.actors.policy.limits import Limits
+from millrace.actors.policy.lines import Bin, Line, Order, Place
+from millrace.actors.policy.scopes import Kind, Scope, Scopes, blocker
+from millrace.actors.policy.shares import FairShares
+from millrace.model.lanes import Lane
+from millrace.model.limits import Aging
+from millrace.model.rows import Phase, Ready
+
+WINDOW: Final = 2048
+"""Ready tasks in memory, over all lanes; and at least ``LEAST_PAGE`` of each lane that has so many."""
+MOST_PAGE: Final = 1024
+LEAST_PAGE: Final = 16
+
+_ALL: Final = object()
+"""The one share where groups have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a lane that is wanted of the store."""
+
+    lane: Lane
+    after: Place
+    limit: int
+
+
+@dataclass(slots=True)
+class Holding:
+    """A start, from its claim to its end: what it takes of the limits."""
+
+    task: Ready
+    effective: int
+    scopes: tuple[Scope, ...] = field(default=())
+    is_lent: bool = False
+
+
+class Aside:
+    """The verdict that a task cannot start, and that whoever says so keeps it until it can."""
+
+
+ASIDE: Final = Aside()
+Gate = Callable[[Ready, int], Scope | Aside | None]
+"""Asked last, with the effective priority: a scope that holds the task's line up, ``ASIDE``, or None where it may start."""
+
+
+class ReadyQueue:
+    """See the module.
+
+    Args:
+        limits: in force at first.
+        aging: how waiting raises priority; None: not at all.
+        now: monotonic seconds.
+        gate: asked before each start, after all limits.
+    """
+
+    def __init__(self, limits: Limits, *, aging: Aging | None, now: float, steady_ms: int, gate: Gate) -> None:
+        self.scopes = Scopes(limits)
+        self._aging = aging
+        self._gate = gate
+        self._now = now
+        self._steady_ms = steady_ms
+        self._lines: dict[int, Line] = {}
+        self._of_task: dict[int, Line] = {}
+        """Where each task in memory stands."""
+        self._open: dict[object, Bin] = {}
+        self._held: dict[int, Holding] = {}
+        self._busy = 0
+        self._steps: list[tuple[int, int]] = []
+        """(steady ms, task): when the effective priority of a task in memory changes next."""
+        self._hungry: dict[int, Line] = {}
+        """Lines of which more is wanted of the store."""
+        self._are_lanes_known = False
+        self._shares: FairShares | None = None
+        self._demands: dict[str | None, list[int]] = {}
+        """Of each group: runs, and ready tasks in memory."""
+        self._able: set[str | None] = set()
+        """Groups with a line in the open."""
+        self._set_shares(limits)
+
+    def __len__(self) -> int:
+        return len(self._of_task)
+
+    @property
+    def limits(self) -> Limits:
+        """What is in force."""
+        return self.scopes.limits
+
+    # What is ready
+
+    def at(self, now: float, steady_ms: int) -> None:
+        """The time has come to this: tokens and ages follow."""
+        self._now, self._steady_ms = now, steady_ms
+        for scope in self.scopes.due(now):
+            self._expose(scope)
+        while self._steps and self._steps[0][0] <= steady_ms:
+            _, task_id = heapq.heappop(self._steps)
+            line = self._of_task.get(task_id)
+            task = None if line is None else line.get(task_id)
+            if line is not None and task is not None:
+                self._put(line, task)
+
+    def offer(self, tasks: Iterable[Ready]) -> None:
+        """Tasks have become ready, or changed their place. What the horizon of its lane does not cover stays in the store."""
+        for task in tasks:
+            if task.id in self._held:
+                continue
+            line = self._line(task.lane)
+            if task.bound is not None and task.bound != line.bound:
+                self._rebound(line, task.bound)
+            before = self._of_task.get(task.id)
+            if before is not None and before is not line:
+                self._take_out(before, task.id)
+            if line.covers(task):
+                self._put(line, task)
+                if len(line) > 2 * MOST_PAGE:
+                    for gone in line.trim(MOST_PAGE):
+                        del self._of_task[gone]
+            elif not line.is_complete:
+                self._want_more(line)
+
+    def found(self, lanes: Iterable[Lane], *, is_last: bool) -> None:
+        """Lanes that have ready tasks in the store; with ``is_last`` all have been named, and others come only as they are told."""
+        for lane in lanes:
+            line = self._line(lane)
+            if not line.is_complete and not len(line):
+                self._want_more(line)
+        self._are_lanes_known |= is_last
+
+    def extend(self, lane: Lane, tasks: Sequence[Ready], after: Place, limit: int) -> None:
+        """A page that was wanted has come."""
+        line = self._lines.get(lane.number)
+        if line is None or line.horizon != after:
+            if line is not None:
+                line.is_asked = False
+                self._want_more(line)
+            return
+        head = line.order
+        line.extend(tasks, limit)
+        for task in tasks:
+            if task.id not in self._held:
+                if task.bound is not None and task.bound != line.bound:
+                    self._rebound(line, task.bound)
+                before = self._of_task.get(task.id)
+                if before is not None and before is not line:
+                    self._take_out(before, task.id)
+                self._put(line, task)
+        if not len(line):
+            line.bin = None
+            self._want_more(line)
+            self._forget(line)
+        if line.order is not None and line.order != head:
+            self._to_open(line)
+
+    def discard(self, task_id: int) -> Ready | None:
+        """Take a task out; None where it is not in memory."""
+        line = self._of_task.get(task_id)
+        return None if line is None else self._take_out(line, task_id)
+
+    def pages(self) -> list[Page]:
+        """What is wanted of the store, once."""
+        if not self._hungry:
+            return []
+        limit = max(LEAST_PAGE, min(MOST_PAGE, WINDOW // len(self._lines)))
+        wanted: list[Page] = []
+        for line in self._hungry.values():
+            if not line.is_asked and not line.is_complete:
+                line.is_asked = True
+                wanted.append(Page(line.lane, line.horizon, limit))
+        self._hungry.clear()
+        return wanted
+
+    # Choosing
+
+    def choose(self) -> Ready | None:
+        """The task that starts next, left where it is; None where nothing can."""
+        if self.limits.is_paused or not self._are_lanes_known:
+            return None
+        while True:
+            line = self._best()
+            if line is None:
+                return None
+            task = line.first()
+            phase = Phase.FINALIZER if task is None else task.phase
+            obstacle: Scope | Aside | None = blocker(self._scopes_of(line), phase, self._now)
+            if obstacle is None:
+                if task is None:
+                    return None  # the next of the line is in the store, and may come before all others
+                obstacle = self._gate(task, _order(line)[0])
+            if obstacle is None:
+                return task
+            if isinstance(obstacle, Scope):
+                self._park(line, obstacle)
+            elif task is not None:
+                self._take_out(line, task.id)
+
+    def start(self, task: Ready) -> Holding:
+        """Take out a task that was chosen: it takes its places and tokens."""
+        line = self._of_task[task.id]
+        order = line.order
+        holding = Holding(task, order[0] if order is not None else task.priority)
+        scopes = self._scopes_of(line)
+        if self._shares is not None:
+            self._shares.started(task.lane.group)
+        self.hold(holding, scopes)
+        for scope in scopes:
+            if scope.bucket is not None and task.phase == Phase.BODY:
+                scope.bucket.take(self._now)
+        self._take_out(line, task.id)
+        for scope in scopes:
+            self._expose(scope, line)
+        return holding
+
+    def hold(self, holding: Holding, scopes: tuple[Scope, ...] | None = None) -> None:
+        """A start takes its places, also where there is none left."""
+        lane = holding.task.lane
+        if scopes is None:
+            scopes = self.scopes.of(lane, holding.task.bound, self._now)
+        holding.scopes, holding.is_lent = scopes, False
+        self._held[holding.task.id] = holding
+        self._busy += 1
+        for scope in scopes:
+            if scope.bucket is None:
+                scope.running += 1
+        if self._shares is not None:
+            self._demand(lane.group, running=1)
+
+    def release(self, task_id: int, *, is_undone: bool = False) -> Holding | None:
+        """The start is over: its places are free, and where it was undone its tokens come back. None where there was none."""
+        holding = self._held.pop(task_id, None)
+        if holding is not None and not holding.is_lent:
+            self._give_back(holding)
+        if holding is not None and is_undone and holding.task.phase == Phase.BODY:
+            for scope in holding.scopes:
+                if scope.bucket is not None:
+                    scope.bucket.give_back()
+                    self._expose(scope)
+        return holding
+
+    def lend(self, task_id: int) -> None:
+        """The run waits for another task: its places are free meanwhile."""
+        holding = self._held.get(task_id)
+        if holding is not None and not holding.is_lent:
+            holding.is_lent = True
+            self._give_back(holding)
+
+    def reclaim(self, task_id: int) -> None:
+        """The wait is over: the places are taken again, also where there is none free."""
+        holding = self._held.get(task_id)
+        if holding is not None and holding.is_lent:
+            self.hold(holding, holding.scopes)
+
+    def _give_back(self, holding: Holding) -> None:
+        self._busy -= 1
+        for scope in holding.scopes:
+            if scope.bucket is None:
+                scope.running -= 1
+                self._expose(scope)
+                self.scopes.forget(scope)
+        if self._shares is not None:
+            self._demand(holding.task.lane.group, running=-1)
+
+    def effective_of(self, task: Ready) -> int:
+        """The effective priority of a task in memory."""
+        order = self._of_task[task.id].order_of(task.id)
+        return order[0]
+
+    def holding(self, task_id: int) -> Holding | None:
+        """A start under way."""
+        return self._held.get(task_id)
+
+    def holdings(self) -> list[Holding]:
+        """All starts under way."""
+        return list(self._held.values())
+
+    @property
+    def busy(self) -> int:
+        """Starts under way that take a slot."""
+        return self._busy
+
+    # Changes
+
+    def set_limits(self, limits: Limits) -> None:
+        """From now on these are in force: what runs is counted anew, and all that waits is looked at again. Buckets keep their tokens."""
+        before = self.limits
+        self.scopes.change(limits, self._now)
+        self._open.clear()
+        self._set_shares(limits)
+        for line in self._lines.values():
+            line.scopes = None
+        for holding in self._held.values():
+            holding.scopes = self.scopes.of(holding.task.lane, holding.task.bound, self._now)
+            if not holding.is_lent:
+                for scope in holding.scopes:
+                    scope.running += scope.bucket is None
+        for line in list(self._lines.values()):
+            lane = line.lane
+            if before.holds(lane.name, lane.group) and not limits.holds(lane.name, lane.group):
+                self._read_anew(line)
+            if line.order is not None:
+                self._to_open(line)
+
+    def _read_anew(self, line: Line) -> None:
+        """What waits in the line is another than it was: claims were refused meanwhile, and what ages has not aged."""
+        for task_id in line.clear():
+            del self._of_task[task_id]
+            if self._shares is not None:
+                self._demand(line.lane.group, ready=-1)
+        self._want_more(line)
+
+    def reopen(self, scope: Scope) -> None:
+        """What a scope holds up by another measure than room is looked at again."""
+        bins, scope.bins = scope.bins, {}
+        for found in bins.values():
+            line = found.first()
+            while line is not None:
+                self._to_open(line)
+                line = found.first()
+
+    def next_look(self) -> float | None:
+        """Seconds until something that waits may be able to start by the passing of time alone; None: never."""
+        waits: list[float] = []
+        wake = self.scopes.next_wake()
+        if wake is not None:
+            waits.append(wake - self._now)
+        if self._steps and self.scopes.pressure.has_waiting():
+            waits.append((self._steps[0][0] - self._steady_ms) / 1000)
+        return max(0.0, min(waits)) if waits else None
+
+    def slots_of(self, group: str | None) -> int | None:
+        """A group's share of the slots; None where shares are not in force."""
+        return None if self._shares is None else self._shares.slots_of(group)
+
+    # Lines
+
+    def _line(self, lane: Lane) -> Line:
+        line = self._lines.get(lane.number)
+        if line is None:
+            aging = self._aging
+            line = Line(
+                lane,
+                ages=aging is not None,
+                floor=lane.priority if aging is None else min(lane.priority, aging.ceiling),
+                is_complete=self._are_lanes_known,
+            )
+            self._lines[lane.number] = line
+            if not line.is_complete:
+                self._to_open(line)
+                self._want_more(line)
+        return line
+
+    def _forget(self, line: Line) -> None:
+        if not len(line) and line.is_complete:
+            del self._lines[line.lane.number]
+            if line.scopes is not None:
+                self.scopes.unref(line.scopes)
+
+    def _want_more(self, line: Line) -> None:
+        if not line.is_complete and not line.is_asked:
+            self._hungry[line.lane.number] = line
+
+    def _scopes_of(self, line: Line) -> tuple[Scope, ...]:
+        if line.scopes is None:
+            line.scopes = self.scopes.of(line.lane, line.bound, self._now)
+            self.scopes.ref(line.scopes)
+        return line.scopes
+
+    def _rebound(self, line: Line, bound: int) -> None:
+        """The parent lets another number of children run at once."""
+        line.bound = bound
+        scope = self.scopes.find(Kind.PARENT, line.lane.parent_id or 0)
+        if scope is not None and scope.limit != bound:
+            scope.limit = bound
+            self._expose(scope)
+
+    def _put(self, line: Line, task: Ready) -> None:
+        before = line.order
+        if task.id not in self._of_task:
+            self._of_task[task.id] = line
+            if self._shares is not None:
+                self._demand(line.lane.group, ready=1)
+        line.add(task, self._order_of(task))
+        if line.order != before:
+            self._to_open(line)
+
+    def _order_of(self, task: Ready) -> Order:
+        aging = self._aging
+        if aging is None:
+            return (task.priority, task.phase, task.id)
+        waited_s = max(0, self._steady_ms - task.since_ms) / 1000
+        step_s = ageing.next_step_in(aging, task.priority, waited_s)
+        if step_s is not None:
+            heapq.heappush(self._steps, (self._steady_ms + max(1, math.ceil(step_s * 1000)), task.id))
+        return (ageing.effective(aging, task.priority, waited_s), task.phase, task.id)
+
+    def _take_out(self, line: Line, task_id: int) -> Ready | None:
+        before = line.order
+        task = line.remove(task_id)
+        if task is None:
+            return None
+        del self._of_task[task_id]
+        if self._shares is not None:
+            self._demand(line.lane.group, ready=-1)
+        if line.order is None:
+            line.bin = None
+            self._forget(line)
+        else:
+            if line.order != before:
+                self._to_open(line)
+            if len(line) * 4 < LEAST_PAGE or len(line) * 4 < min(MOST_PAGE, WINDOW // len(self._lines)):
+                self._want_more(line)
+        return task
+
+    # Bins
+
+    def _share(self, line: Line) -> object:
+        return _ALL if self._shares is None else line.lane.group
+
+    def _to_open(self, line: Line) -> None:
+        share = self._share(line)
+        found = self._open.get(share)
+        if found is None:
+            found = self._open[share] = Bin()
+        found.push(line)
+        if self._shares is not None and line.lane.group not in self._able:
+            self._able.add(line.lane.group)
+            self._demand(line.lane.group)
+
+    def _park(self, line: Line, scope: Scope) -> None:
+        """The scope holds the line up. Where it stood for others that wait in a scope with room, the next of those comes."""
+        scope.park(line, self._share(line))
+        if scope.bucket is not None:
+            self.scopes.wake_later(scope, self._now)
+        for other in line.scopes or ():
+            if other is not scope:
+                self._expose(other, line)
+
+    def _expose(self, scope: Scope, line: Line | None = None) -> None:
+        """While the scope has room, the most urgent line that waits in it is in the open; with ``line`` only of that share."""
+        if not scope.bins or not scope.has_room(self._now):
+            return
+        for share in [self._share(line)] if line is not None else list(scope.bins):
+            found = scope.bins.get(share)
+            first = None if found is None else found.first()
+            if first is not None:
+                self._to_open(first)
+            elif found is not None:
+                del scope.bins[share]
+
+    def _best(self) -> Line | None:
+        if self._shares is None:
+            found = self._open.get(_ALL)
+            return None if found is None else found.first()
+        urgent = None if self._aging is None else self._aging.urgent
+        if urgent is not None:
+            line = min((line for found in self._open.values() if (line := found.first())), key=_order, default=None)
+            if line is not None and _order(line)[0] <= urgent:
+                return line
+        while True:
+            picked = self._shares.pick()
+            if picked is None:
+                return None
+            group = picked[1]
+            found = self._open.get(group)
+            line = None if found is None else found.first()
+            if line is not None:
+                return line
+            self._open.pop(group, None)
+            self._able.discard(group)
+            self._demand(group)
+
+    # Shares
+
+    def _set_shares(self, limits: Limits) -> None:
+        """Make the shares anew: they are in force while a weight or minimum is set."""
+        if not limits.has_shares:
+            self._shares = None
+            return
+        if self._shares is None:
+            self._shares = FairShares(limits.slots, limits.default_weight, limits.weights, limits.minimums)
+        else:
+            self._shares.configure(limits.slots, limits.default_weight, limits.weights, limits.minimums)
+        self._demands = {}
+        self._able = set()
+        for holding in self._held.values():
+            self._demand(holding.task.lane.group, running=int(not holding.is_lent))
+        for line in self._lines.values():
+            self._demand(line.lane.group, ready=len(line))
+
+    def _demand(self, group: str | None, *, running: int = 0, ready: int = 0) -> None:
+        """Tell the shares how much a group has to do, where it matters: more than all slots is as good as just so many."""
+        shares = self._shares
+        if shares is None:
+            return
+        limits = self.limits
+        entry = self._demands.get(group)
+        if entry is None:
+            entry = self._demands[group] = [0, 0]
+        entry[0] += running
+        entry[1] += ready
+        limit = None if group is None else limits.groups.get(group, limits.default_group)
+        is_paused = group is not None and group in limits.paused_groups
+        ready = 0 if is_paused else min(entry[1], limits.slots)
+        shares.set_demand(group, entry[0], ready, limit, is_able=group in self._able)
+        if entry == [0, 0]:
+            del self._demands[group]
+
+
+def _order(line: Line) -> Order:
+    if line.order is None:
+        raise AssertionError("an empty line is in no bin")
+    return line.order

@@ -1,0 +1,358 @@
+"""The ready queue: what it chooses is what a look at all that waits would choose, however little of it is in memory."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from millrace.actors.policy import queue as queue_module
+from millrace.actors.policy.limits import Limits
+from millrace.actors.policy.lines import Place
+from millrace.actors.policy.queue import ReadyQueue
+from millrace.model.lanes import Lane, make_lane
+from millrace.model.limits import Aging, RateLimit
+from millrace.model.rows import Phase, Ready
+
+NAMES: Final = ("a::x", "a::y", "b::z")
+GROUPS: Final = (None, "g", "h")
+PARENTS: Final = (None, 1, 2)
+PRIORITIES: Final = (0, 64, 128)
+BOUNDS: Final = {1: 1, 2: 2}
+
+
+def ready(task_id: int, lane: Lane, *, phase: int = Phase.BODY, since_ms: int = 0) -> Ready:
+    """A task that can start."""
+    bound = None if lane.parent_id is None else BOUNDS[lane.parent_id]
+    return Ready(lane.priority, phase, task_id, 0, lane, bound, since_ms)
+
+
+@dataclass
+class Store:
+    """All that is ready, as the store would have it."""
+
+    ages: bool = False
+    tasks: dict[int, Ready] = field(default_factory=dict[int, Ready])
+
+    def place(self, task: Ready) -> Place:
+        """Where it stands in its lane."""
+        return (task.since_ms, task.id) if self.ages else (task.phase, task.id)
+
+    def page(self, lane: Lane, after: Place, limit: int) -> list[Ready]:
+        """A page of a lane."""
+        found = (task for task in self.tasks.values() if task.lane == lane and self.place(task) > after)
+        return sorted(found, key=self.place)[:limit]
+
+
+def feed(queue: ReadyQueue, store: Store) -> None:
+    """Answer all pages that are wanted."""
+    pages = queue.pages()
+    while pages:
+        for page in pages:
+            queue.extend(page.lane, store.page(page.lane, page.after, page.limit), page.after, page.limit)
+        pages = queue.pages()
+
+
+def make(limits: Limits, tasks: Iterable[Ready] = (), aging: Aging | None = None) -> tuple[ReadyQueue, Store]:
+    """A queue over a store with these tasks."""
+    store = Store(aging is not None, {task.id: task for task in tasks})
+    queue = ReadyQueue(limits, aging=aging, now=0.0, steady_ms=0, gate=lambda task, effective: None)
+    queue.found({task.lane for task in store.tasks.values()}, is_last=True)
+    feed(queue, store)
+    return queue, store
+
+
+def start_all(queue: ReadyQueue, store: Store, count: int = 1_000_000) -> list[int]:
+    """Start what can start, up to a number."""
+    started: list[int] = []
+    while len(started) < count:
+        task = queue.choose()
+        if task is None:
+            break
+        queue.start(task)
+        del store.tasks[task.id]
+        started.append(task.id)
+        feed(queue, store)
+    return started
+
+
+class Machine(RuleBasedStateMachine):
+    """The queue beside a plain look at everything."""
+
+    @initialize(page=st.integers(1, 3), data=st.data())
+    def begin(self, page: int, data: st.DataObject) -> None:
+        """Small pages, so that most is in the store."""
+        queue_module.LEAST_PAGE, queue_module.MOST_PAGE, queue_module.WINDOW = page, 2 * page, 4 * page
+        self.limits = data.draw(LIMITS)
+        self.next_id = 10
+        self.running: dict[int, Ready] = {}
+        self.queue, self.store = make(self.limits)
+
+    def teardown(self) -> None:
+        """Pages of their usual size again."""
+        queue_module.LEAST_PAGE, queue_module.MOST_PAGE, queue_module.WINDOW = 16, 1024, 2048
+
+    @rule(
+        lanes=st.lists(
+            st.tuples(
+                st.sampled_from(NAMES), st.sampled_from(GROUPS), st.sampled_from(PARENTS), st.sampled_from(PRIORITIES)
+            ),
+            max_size=8,
+        ),
+        phase=st.sampled_from([Phase.BODY, Phase.BODY, Phase.FINALIZER]),
+    )
+    def become_ready(self, lanes: list[tuple[str, str | None, int | None, int]], phase: Phase) -> None:
+        """Some tasks, told in one go."""
+        tasks = [ready(self.next_id + at, make_lane(*entry), phase=phase) for at, entry in enumerate(lanes)]
+        self.next_id += len(tasks)
+        self.store.tasks |= {task.id: task for task in tasks}
+        self.queue.offer(tasks)
+        feed(self.queue, self.store)
+
+    @rule(count=st.integers(1, 4))
+    def start(self, count: int) -> None:
+        """Each start is the best of all that no limit holds up."""
+        for _ in range(count):
+            expected = self.best()
+            task = self.queue.choose()
+            assert (None if task is None else task.id) == (None if expected is None else expected.id)
+            if task is None:
+                return
+            self.queue.start(task)
+            del self.store.tasks[task.id]
+            self.running[task.id] = task
+            feed(self.queue, self.store)
+
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        """A run is over."""
+        if self.running:
+            task_id = data.draw(st.sampled_from(sorted(self.running)))
+            del self.running[task_id]
+            self.queue.release(task_id)
+
+    @rule(data=st.data())
+    def put_back(self, data: st.DataObject) -> None:
+        """A start is undone, and the task ready again."""
+        if self.running:
+            task_id = data.draw(st.sampled_from(sorted(self.running)))
+            task = self.running.pop(task_id)
+            self.queue.release(task_id, is_undone=True)
+            self.store.tasks[task_id] = task
+            self.queue.offer([task])
+            feed(self.queue, self.store)
+
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        """A task is cancelled while it waits: the queue finds out when it claims it."""
+        if self.store.tasks:
+            task_id = data.draw(st.sampled_from(sorted(self.store.tasks)))
+            del self.store.tasks[task_id]
+            self.queue.discard(task_id)
+            feed(self.queue, self.store)
+
+    @rule(data=st.data())
+    def change_limits(self, data: st.DataObject) -> None:
+        """Other limits and pauses."""
+        self.limits = data.draw(LIMITS)
+        self.queue.set_limits(self.limits)
+        feed(self.queue, self.store)
+
+    @invariant()
+    def counts_agree(self) -> None:
+        """What takes a slot is what runs."""
+        if hasattr(self, "running"):
+            assert self.queue.busy == len(self.running)
+
+    def best(self) -> Ready | None:
+        """By looking at everything."""
+        if self.limits.is_paused:
+            return None
+        free = [task for task in self.store.tasks.values() if self.has_room(task.lane)]
+        return min(free, key=lambda task: (task.priority, task.phase, task.id), default=None)
+
+    def has_room(self, lane: Lane) -> bool:
+        """Whether every limit lets one more of the lane start."""
+        limits = self.limits
+        runs = [task.lane for task in self.running.values()]
+        counts = [
+            (limits.domains.get(lane.domain), sum(other.domain == lane.domain for other in runs)),
+            (
+                None if lane.group is None else limits.groups.get(lane.group, limits.default_group),
+                sum(other.group == lane.group for other in runs),
+            ),
+            (
+                None if lane.parent_id is None else BOUNDS[lane.parent_id],
+                sum(other.parent_id == lane.parent_id for other in runs),
+            ),
+        ]
+        is_paused = lane.domain in limits.paused_domains or lane.group in limits.paused_groups
+        return not is_paused and all(limit is None or count < limit for limit, count in counts)
+
+
+LIMITS = st.builds(
+    Limits,
+    slots=st.just(4),
+    domains=st.dictionaries(st.sampled_from(["a", "b"]), st.integers(1, 2), max_size=2),
+    groups=st.dictionaries(st.sampled_from(["g", "h"]), st.integers(1, 2), max_size=2),
+    default_group=st.sampled_from([None, None, 1]),
+    is_paused=st.sampled_from([False, False, False, True]),
+    paused_domains=st.sampled_from([frozenset[str](), frozenset({"a"})]),
+    paused_groups=st.sampled_from([frozenset[str](), frozenset({"g"})]),
+)
+
+TestTheQueueChoosesTheBest = Machine.TestCase
+TestTheQueueChoosesTheBest.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_nobody_stands_behind_somebody_who_cannot_start() -> None:
+    """S-077, S-258: one runnable task of the lowest priority behind a thousand whose group is full."""
+    full = make_lane("a::x", "full", None, 0)
+    tasks = [ready(number, full) for number in range(1, 1001)]
+    queue, store = make(Limits(4, groups={"full": 1}), [*tasks, ready(5000, make_lane("b::z", None, None, 255))])
+    assert start_all(queue, store) == [1, 5000]
+
+
+def test_what_cannot_start_is_not_looked_at_again() -> None:
+    """S-081: a full group's lanes wait in it; a look at the queue costs nothing for them."""
+    lanes = [make_lane("a::x", "full", None, priority) for priority in range(200)]
+    asked: list[int] = []
+    queue, store = make(Limits(4, groups={"full": 1}), [ready(n, lane) for n, lane in enumerate(lanes, 1)])
+    queue._gate = lambda task, effective: asked.append(task.id)  # type: ignore[func-returns-value]  # it counts
+    assert start_all(queue, store) == [1]
+    assert queue.choose() is None
+    queue.release(1)
+    assert start_all(queue, store) == [2]
+    assert asked == [1, 2]
+
+
+def test_a_drained_bucket_lets_one_start_a_token() -> None:
+    """S-261, S-263, S-264: three at once, then one each tenth of a second; others go past."""
+    slow, other = make_lane("a::x", None, None, 0), make_lane("a::y", None, None, 200)
+    limits = Limits(100, task_rates={"a::x": RateLimit(10, 3)})
+    queue, store = make(limits, [*(ready(n, slow) for n in range(1, 6)), ready(9, other)])
+    assert start_all(queue, store) == [1, 2, 3, 9]
+    assert queue.next_look() == pytest.approx(0.1)
+    queue.at(0.05, 50)
+    assert start_all(queue, store) == []
+    queue.at(0.1, 100)
+    assert start_all(queue, store) == [4]
+    queue.at(0.2, 200)
+    assert start_all(queue, store) == [5]
+
+
+def test_both_buckets_give_a_token_or_neither() -> None:
+    """S-263: an empty bucket of the group takes nothing from the task's."""
+    lane, lone = make_lane("a::x", "g", None, 0), make_lane("a::x", None, None, 1)
+    limits = Limits(100, task_rates={"a::x": RateLimit(1, 2)}, group_rates={"g": RateLimit(1, 1)})
+    queue, store = make(limits, [ready(1, lane), ready(2, lane), ready(3, lone)])
+    assert start_all(queue, store) == [1, 3]
+
+
+def test_a_finalizer_takes_no_token() -> None:
+    """S-174: it starts though the bucket of its task is empty."""
+    lane = make_lane("a::x", None, None, 0)
+    queue, store = make(Limits(100, task_rates={"a::x": RateLimit(1, 1)}), [ready(1, lane), ready(2, lane)])
+    assert start_all(queue, store) == [1]
+    finalizer = ready(3, lane, phase=Phase.FINALIZER)
+    store.tasks[3] = finalizer
+    queue.offer([finalizer])
+    assert start_all(queue, store) == [3]
+
+
+def test_an_undone_start_gives_its_token_back() -> None:
+    """S-264: a start that came to nothing costs no token."""
+    lane = make_lane("a::x", None, None, 0)
+    queue, store = make(Limits(100, task_rates={"a::x": RateLimit(0.001, 1)}), [ready(1, lane), ready(2, lane)])
+    assert start_all(queue, store) == [1]
+    queue.release(1, is_undone=True)
+    assert start_all(queue, store) == [2]
+
+
+def test_a_limit_that_comes_counts_what_runs() -> None:
+    """S-255, S-257: runs from before the limit count; raising it starts what waits."""
+    lane = make_lane("a::x", "g", None, 0)
+    queue, store = make(Limits(100), [ready(n, lane) for n in range(1, 9)])
+    assert start_all(queue, store, 3) == [1, 2, 3]
+    queue.set_limits(Limits(100, groups={"g": 2}))
+    queue.release(1)
+    assert start_all(queue, store) == []
+    queue.release(2)
+    assert start_all(queue, store) == [4]
+    queue.set_limits(Limits(100, groups={"g": 4}))
+    assert start_all(queue, store) == [5, 6]
+
+
+def test_what_is_lent_counts_for_nobody() -> None:
+    """S-043: a run that waits gives all its places to others, and takes them again over every limit."""
+    lane = make_lane("a::x", "g", None, 0)
+    queue, store = make(Limits(100, groups={"g": 1}), [ready(n, lane) for n in (1, 2, 3)])
+    assert start_all(queue, store) == [1]
+    queue.lend(1)
+    assert start_all(queue, store) == [2]
+    queue.reclaim(1)
+    assert queue.busy == 2
+    queue.release(2)
+    assert start_all(queue, store) == []
+    queue.release(1)
+    assert start_all(queue, store) == [3]
+
+
+AGING: Final = Aging(grace=10, interval=10, ceiling=64)
+
+
+def test_who_waits_gains_priority() -> None:
+    """S-268: after grace and intervals, a step each; the ceiling stops it."""
+    old, new = make_lane("a::x", None, None, 130), make_lane("a::x", None, None, 128)
+    queue, store = make(Limits(1), [ready(1, old), ready(2, new, since_ms=20_000)], AGING)
+    queue.at(29.9, 29_900)
+    assert start_all(queue, store, 1) == [2]
+    queue, store = make(Limits(1), [ready(1, old), ready(2, new, since_ms=25_000)], AGING)
+    queue.at(40.0, 40_000)
+    assert start_all(queue, store, 1) == [1]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([60, 65, 70, 128]), st.integers(0, 60_000)), min_size=1, max_size=40),
+    st.integers(60_000, 200_000),
+)
+def test_with_ages_the_most_urgent_by_now_comes_first(waits: list[tuple[int, int]], now_ms: int) -> None:
+    """S-075, S-076, S-268: whatever waits in the store."""
+    queue_module.LEAST_PAGE, queue_module.MOST_PAGE, queue_module.WINDOW = 64, 128, 256
+    tasks = [
+        ready(n, make_lane("a::x", None, None, priority), since_ms=since)
+        for n, (priority, since) in enumerate(waits, 1)
+    ]
+
+    def effective(task: Ready) -> int:
+        steps = max(0, now_ms - task.since_ms - 10_000) // 10_000
+        return task.priority if task.priority <= 64 else max(64, task.priority - steps)
+
+    expected = sorted(tasks, key=lambda task: (effective(task), task.phase, task.id))
+    queue, store = make(Limits(1), tasks, AGING)
+    queue.at(now_ms / 1000, now_ms)
+    assert start_all(queue, store) == [task.id for task in expected]
+    queue_module.LEAST_PAGE, queue_module.MOST_PAGE, queue_module.WINDOW = 16, 1024, 2048
+
+
+def test_a_pause_that_ends_reads_the_queue_anew() -> None:
+    """S-117: what waited through the pause has not aged by it, which only the store knows."""
+    lane = make_lane("a::x", "g", None, 0)
+    queue, store = make(Limits(9, paused_groups=frozenset({"g"})), [ready(n, lane) for n in (1, 2)])
+    assert start_all(queue, store) == []
+    del store.tasks[1]
+    store.tasks[2] = replace_since(store.tasks[2], 7)
+    queue.set_limits(Limits(9))
+    feed(queue, store)
+    task = queue.choose()
+    assert task is not None
+    assert (task.id, task.since_ms) == (2, 7)
+
+
+def replace_since(task: Ready, since_ms: int) -> Ready:
+    """The task, waiting since another time."""
+    return task._replace(since_ms=since_ms)

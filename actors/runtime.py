@@ -353,7 +353,6 @@ class Runtime:
         """Where the runtime stands."""
         return self._state
 
-    @property
     def tune(self, kind: Kind, name: str, value: Value) -> None:
         """Set a limit, at once and for as long as the program's own value stays the same."""
         reply: Reply[None] = Reply()

@@ -72,7 +72,7 @@ class Mailbox(Generic[T]):
         self.inbox = Inbox()
         self.beat_at: float | None = None
         """When the actor's loop last turned to say so, in seconds since 1970; None: never."""
-        self._is_beat_asked = False
+        self._beat_asked_at: float | None = None
 
     def tell(self, message: T) -> None:
         """Put a message in; never blocks, from any thread."""
@@ -80,14 +80,19 @@ class Mailbox(Generic[T]):
 
     def ask_beat(self) -> None:
         """Have the actor's loop say that it turns: ``beat_at`` moves on, or the loop is stuck. At most one is on its way."""
-        if not self._is_beat_asked:
-            self._is_beat_asked = True
+        if self._beat_asked_at is None:
+            self._beat_asked_at = time.monotonic()
             self.inbox.put(Envelope(Beat()))
 
     def beat(self) -> None:
         """The loop has turned. Called by the actor."""
-        self._is_beat_asked = False
+        self._beat_asked_at = None
         self.beat_at = time.time()
+
+    def silent_s(self) -> float:
+        """Seconds since the loop was asked to say that it turns and has not yet; 0 where no question is open."""
+        asked_at = self._beat_asked_at
+        return 0.0 if asked_at is None else time.monotonic() - asked_at
 
 
 class Reply(Generic[T]):

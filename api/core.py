@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from millrace.actors.enqueueing import Stored
     from millrace.definition import Definition
     from millrace.executors.run import Run
-    from millrace.metrics.readings import Reader, Readings
+    from millrace.metrics.readings import Reader
     from millrace.model.durations import Seconds
     from millrace.options import Options
     from millrace.scheduler import Scheduler
@@ -102,14 +102,14 @@ class Core:
         self._reader: Reader | None = None
         self._reading = Lock()
 
-    def read_metrics(self) -> Readings:
-        """All that is measured, now."""
+    def metrics_reader(self) -> Reader:
+        """What reads all that is measured; always the same."""
         from millrace.metrics.readings import Reader  # noqa: PLC0415 - who never asks need not load it
 
         with self._reading:
             if self._reader is None:
                 self._reader = Reader(self.runtime, self._task_names)
-            return self._reader.read()
+            return self._reader
 
     # The tasks
 

@@ -19,6 +19,7 @@ from millrace.task import Task
 
 if TYPE_CHECKING:
     from millrace.core import Core
+    from millrace.metrics.readings import Reader
 
 
 class Looking(Operations):
@@ -130,7 +131,11 @@ class Looking(Operations):
         """
         from millrace.metrics.snapshot import snapshot  # noqa: PLC0415 - who never asks need not load it
 
-        return snapshot(self._core.read_metrics())
+        return snapshot(self.__metrics__().read())
+
+    def __metrics__(self) -> Reader:
+        """For `millrace.metrics`: what reads this scheduler."""
+        return self._core.metrics_reader()
 
     def log(self, id: TaskId) -> str | None:
         """What the task's last run has logged, a line a message at least: live while it runs here. None: nothing.

@@ -15,4 +15,15 @@ somebody asks. A failure in here is counted, and never reaches the runtime.
 | ``server`` | the same on a port of its own |
 | ``alerts``, ``alert_tests`` | alert rules, and what promtool tests them with |
 | ``dashboard`` | the Grafana dashboard |
+
+    from millrace.metrics import App, Exporter, Server, export
+
+    export(scheduler)                                  # with everything else on prometheus_client's registry
+    Server(App(Exporter(scheduler)), port=9464).start()  # or on a port of its own
 """
+
+from millrace.metrics.app import App
+from millrace.metrics.exporter import Exporter, export
+from millrace.metrics.server import Server
+
+__all__ = ["App", "Exporter", "Server", "export"]

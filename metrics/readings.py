@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
+from threading import Lock
 from typing import Final
 
 from millrace.actors.runtime import Phases, Runtime, store_versions
@@ -25,6 +26,9 @@ from millrace.model.measures import QueueState
 _EXECUTORS: Final = {"run": "thread", "hook": "hook"}
 """Name of a pool to the label that it has."""
 
+STUCK_AFTER_S: Final = 60.0
+"""A dispatcher that was asked for a sign of life so long ago is stuck: its turns take milliseconds."""
+
 Numbers = dict[str, dict[Labels, float]]
 Histograms = dict[str, dict[Labels, Histogram]]
 
@@ -38,7 +42,7 @@ class Readings:
 
 
 class Reader:
-    """Reads one scheduler. From any thread, one at a time.
+    """Reads one scheduler. From any thread.
 
     Args:
         runtime: of the scheduler.
@@ -46,6 +50,7 @@ class Reader:
     """
 
     def __init__(self, runtime: Runtime, registered: Callable[[], Iterable[str]]) -> None:
+        self._lock = Lock()
         self._runtime = runtime
         self._registered = registered
         self._names = Names(())
@@ -57,6 +62,36 @@ class Reader:
 
     def read(self) -> Readings:
         """All families. What cannot be read is left out and counted, and never raises."""
+        with self._lock:
+            return self._read()
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process runs the scheduler's store."""
+        return self._runtime.is_owner
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child of the process that made the scheduler: it has nothing to read there."""
+        return self._runtime.guard.is_forked
+
+    def illness(self) -> str | None:
+        """Why the scheduler is beyond help without a restart; None: it is alive, whether it runs or not."""
+        runtime = self._runtime
+        if runtime.state is Phases.FAILED:
+            return "failed"
+        if runtime.state is not Phases.RUNNING:
+            return None
+        silent_s = runtime.dispatcher.silent_s()
+        runtime.dispatcher.ask_beat()
+        return f"its dispatcher has not answered for {silent_s:.0f} s" if silent_s > STUCK_AFTER_S else None
+
+    def unready(self) -> str | None:
+        """Why the scheduler runs no tasks now; None: it does."""
+        state = self._runtime.state
+        return self.illness() if state is Phases.RUNNING else f"expected it to run, it is {state.name.lower()}"
+
+    def _read(self) -> Readings:
         began = time.perf_counter()
         self._take_names()
         numbers: Numbers = {family: series.copy() for family, series in self._zeros.items()}

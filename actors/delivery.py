@@ -22,6 +22,7 @@ from millrace.actors.effects import CountKey, Effects
 from millrace.actors.hub import Hub
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Reply, Tells
+from millrace.actors.means import Means
 from millrace.actors.policy.limits import Limits
 from millrace.actors.progress import Board
 from millrace.actors.supervisor import TellChildren
@@ -40,6 +41,7 @@ class Delivery:
         on_limits: told of limits and pauses that a commit has changed, before anybody is answered.
         hub: the subscribers.
         board: the progress of what is under way.
+        means: what completed runs took.
         tally: what is counted.
     """
 
@@ -50,6 +52,7 @@ class Delivery:
         clock: Tells[Any],
         hub: Hub,
         board: Board,
+        means: Means,
         tally: Tally,
         on_limits: Callable[[Limits], None],
     ) -> None:
@@ -58,6 +61,7 @@ class Delivery:
         self._hub = hub
         self._on_limits = on_limits
         self.board = board
+        self.means = means
         self.tally = tally
         self._supervisors: Supervisors | None = None
         self._executors: Executors | None = None
@@ -89,6 +93,8 @@ class Delivery:
         self.board.committed(effects)
         if effects.counts or effects.observed:
             self.tally.add(effects.counts, effects.observed)  # first: whoever is answered finds it counted
+        if effects.completed:
+            self.means.add(effects.completed)
         if effects.limits is not None:
             self._on_limits(effects.limits)
         for answer in effects.answers:

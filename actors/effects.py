@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from millrace.actors.means import Completed
 from millrace.actors.policy.limits import Limits
 from millrace.model.errors import InterruptReason
 from millrace.model.events import Event
@@ -50,6 +51,8 @@ class Effects:
     """Parents with children that have still to be told of the end."""
     settled: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     """(task, terminal status)."""
+    completed: list[Completed] = field(default_factory=list[Completed])
+    """What completed runs took and moved."""
     tells_end: bool = False
     """Whether an answer tells of an end that an earlier commit made."""
     awaited: dict[int, SettledRow] = field(default_factory=dict[int, SettledRow])

@@ -28,6 +28,7 @@ from millrace.actors.dispatches import (
 from millrace.actors.guardian import Guardian, StartAll, StopAll
 from millrace.actors.hub import Hub
 from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.means import NEWEST, Means
 from millrace.actors.persistence import Persistence
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.tuning import Kind, Value
@@ -67,6 +68,7 @@ from millrace.model.tags import decode_tags
 from millrace.store.connection import Location
 from millrace.store.fork import ForkGuard
 from millrace.store.measures import measure_files, measure_queue, sqlite_versions
+from millrace.store.outcomes import read_newest_completed
 from millrace.store.ownership import Ownership
 from millrace.store.readers import Readers
 from millrace.store.session import Session
@@ -166,12 +168,14 @@ class Runtime:
             bodies, self.persistence.tell, on_begin=self._on_begin, on_thread_end=self._on_thread_end
         )
         self._bodies = bodies
+        self.means = Means()
         self.progress = Board(
             self.times,
             settings.progress_interval_s,
             is_heard=lambda: self.hub.is_heard,
             arm=self._arm_sample,
             runs=self.executors.runs,
+            mean_s=self.means.duration_s,
         )
         self.tally = Tally()
         self.delivery = Delivery(
@@ -179,6 +183,7 @@ class Runtime:
             clock=self.clock,
             hub=self.hub,
             board=self.progress,
+            means=self.means,
             tally=self.tally,
             on_limits=self._on_limits,
         )
@@ -264,8 +269,9 @@ class Runtime:
         self._start_actors("persistence")
 
     def _recover(self) -> None:
-        if self.supervisors is None:
+        if self.supervisors is None or self._readers is None:
             raise AssertionError("begin comes first")
+        self.means.load(read_newest_completed(self._readers, NEWEST))
         self.executors.start(self.limits.slots)
         self.delivery.connect(self.supervisors, self.executors)
         reply: Reply[None] = Reply()

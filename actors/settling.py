@@ -78,6 +78,7 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     for outcome in outcomes:
         if outcome.task_id in moved:
             effects.settled.append((outcome.task_id, "completed"))
+            effects.completed.append((outcome.name, outcome.duration_s, outcome.actual_io))
             effects.count("tasks_finished", outcome.name, "completed")
             effects.settled_after(outcome.name, ledger.now_ms - outcome.since_ms)
             if outcome.parent_id is not None:
@@ -357,6 +358,8 @@ def _settle_one(ledger: Ledger, row: Row, status: str) -> Row | None:
     if status in ends.WITHDRAWN:
         _release_key(ledger, row)
     ledger.settled_now(row, status)
+    if status == TaskStatus.COMPLETED and row.duration_s is not None:
+        ledger.effects.completed.append((row.name, row.duration_s, row.actual_io))
     _tell_end(ledger, row, status)
     if row.parent_id is None:
         return None

@@ -83,6 +83,7 @@ from millrace.model.records import CancelResult, ChildResult, ChildSummary, IoBu
 from millrace.model.retention import Retention
 from millrace.model.retry import Retry
 from millrace.model.schedule import Cron, Every, Schedule, ScheduleInfo
+from millrace.model.stats import TypeStats
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, SubmitKind, TaskStatus, TtlFrom
 from millrace.scheduler import Scheduler
 from millrace.subscription import Subscription
@@ -185,6 +186,7 @@ __all__ = [
     "TaskStatus",
     "Throttle",
     "TtlFrom",
+    "TypeStats",
     "Unblocked",
     "UnknownTask",
     "UnsafeFilesystem",

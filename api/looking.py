@@ -10,10 +10,11 @@ from millrace.model.events import Event
 from millrace.model.filters import Filters
 from millrace.model.metrics import MetricsSnapshot
 from millrace.model.records import TaskId, TaskRecord
+from millrace.model.stats import TypeStats, sum_up
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import NO_TAGS
 from millrace.operations import Operations, at_least
-from millrace.store import looking, records
+from millrace.store import looking, outcomes, records
 from millrace.subscription import Subscription
 from millrace.task import Task
 
@@ -147,6 +148,14 @@ class Looking(Operations):
             TaskNotFound: there is no such task, or no more.
         """
         return self._core.log(id)
+
+    def stats(self, task: Task[..., Any] | str) -> TypeStats:
+        """What the newest 1,000 tasks of a type that ended COMPLETED, FAILED or DEAD_LETTER were like; zeros without any.
+
+        Args:
+            task: itself or its qualified name; names it had before count too.
+        """
+        return sum_up(outcomes.read_past_runs(self._runtime.readers(), self._core.names_of(task)))
 
     def subscribe(
         self,

@@ -164,8 +164,9 @@ ALTER TABLE history ADD COLUMN bytes_done INTEGER;
 ALTER TABLE history ADD COLUMN bytes_total INTEGER;
 ALTER TABLE history ADD COLUMN log TEXT;
 
--- Counts and lists take what they need from these alone: id and status come along, so that no row is read.
-CREATE INDEX history_name ON history (name, seq, status, id);
+-- Counts and lists take what they need from these alone: id and status come along, so that no row is read. The newest
+-- runs that ended in some way come first of their name and status.
+CREATE INDEX history_name ON history (name, status, seq, id);
 CREATE INDEX history_group ON history (grp, id, status) WHERE grp IS NOT NULL;
 CREATE INDEX history_unsuccessful ON history (status, id) WHERE status <> 'completed';
 DROP INDEX history_key;

@@ -50,3 +50,22 @@ WHERE status = 'dead_letter' AND (:low IS NULL OR name >= :low AND name < :high)
     AND NOT EXISTS (SELECT 1 FROM task WHERE retry_of = h.id)
     AND NOT EXISTS (SELECT 1 FROM history WHERE retry_of = h.id)
 ORDER BY seq DESC LIMIT :limit;
+
+-- name: select_newest_ends
+SELECT seq FROM history INDEXED BY history_name WHERE name = :name AND status = :status ORDER BY seq DESC LIMIT :limit;
+
+-- name: select_past_runs
+SELECT h.status, h.duration_s, h.actual_io FROM json_each(:places) AS e CROSS JOIN history AS h ON h.seq = e.value;
+
+-- name: select_newest_completed
+-- Of each name, found by skipping through the index, the newest completed runs, oldest first. Flows have none.
+WITH RECURSIVE names (name) AS (
+    SELECT min(name) FROM history INDEXED BY history_name
+    UNION ALL
+    SELECT (SELECT min(name) FROM history INDEXED BY history_name WHERE name > names.name)
+    FROM names WHERE name IS NOT NULL)
+SELECT names.name, h.duration_s, h.actual_io
+FROM names CROSS JOIN history AS h ON h.seq IN (
+    SELECT seq FROM history INDEXED BY history_name
+    WHERE name = names.name AND status = 'completed' ORDER BY seq DESC LIMIT :limit)
+WHERE h.duration_s IS NOT NULL ORDER BY names.name, h.seq;

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from math import inf, isnan, nan
 from pathlib import Path
@@ -230,17 +231,17 @@ def test_a_successor_does_not_ask_one_that_hangs_either(times: HandTimes) -> Non
 
 @pytest.mark.parametrize("wrong", [ValueError("no"), SystemExit(), nan, "0.5", None, True, [0.5]])
 def test_one_that_says_no_number_is_left_out(times: HandTimes, wrong: object, caplog: pytest.LogCaptureFixture) -> None:
-    """S-290: at once; and logged once, until it works again (S-444)."""
-    stage = stage_of(times, wrong=Script(0.5, wrong, wrong, 0.7), works=Script(0.2))
+    """S-290: at once; and logged once, each time that it stops working (S-444)."""
+    stage = stage_of(times, wrong=Script(0.5, wrong, wrong, 0.7, wrong), works=Script(0.2))
     with caplog.at_level(logging.INFO, "millrace.sampler"):
         stage.sampler.on_start()
         stage.answer()
-        stage.pass_time(3.0)
+        stage.pass_time(4.0)
     said = [one["wrong"] for one in stage.pressures() if "wrong" in one]
-    assert said == [0.5, None, None, 0.7]
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert said == [0.5, None, None, 0.7, None]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING"]
     assert "'wrong'" in caplog.text
-    assert stage.pressures().count({"works": 0.2}) == 4
+    assert stage.pressures().count({"works": 0.2}) == 5
 
 
 @pytest.mark.parametrize(
@@ -365,6 +366,13 @@ def test_a_machine_without_disks_and_nets(monkeypatch: pytest.MonkeyPatch) -> No
     busy, spent, *moved = read_totals()
     assert 0 < busy < spent
     assert all(map(isnan, moved))
+
+
+def test_a_processor_that_waits_for_a_disk_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S-285: and a guest's time is in its host's already."""
+    times = namedtuple("times", "user system idle iowait guest")(8.0, 2.0, 70.0, 20.0, 5.0)  # noqa: PYI024 - as psutil's
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times)
+    assert read_totals()[:2] == (10.0, 100.0)
 
 
 # With threads

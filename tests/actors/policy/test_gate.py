@@ -118,6 +118,13 @@ def test_readings_are_smoothed() -> None:
     assert smoothed.disk_read_bps == 7.0
 
 
+def test_no_machine_is_more_than_busy() -> None:
+    """S-285: a reading of the processors is 0..1, whatever a sampler says."""
+    gate = IoGate()
+    gate.reading(reading(cpu=1.5), 0.0)
+    assert gate.resources(0.0) == reading(cpu=1.0)
+
+
 def test_capacity_halves_towards_the_present_in_an_hour() -> None:
     """S-286: the highest smoothed reading; present load is no capacity."""
     gate = gate_at(1000.0)

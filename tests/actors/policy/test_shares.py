@@ -174,6 +174,34 @@ def test_credit_is_bounded_and_gone_without_work() -> None:
     assert shares.pick() == (Tier.BELOW_NEXT, "c")
 
 
+def test_those_with_as_much_credit_as_there_can_be_are_equal() -> None:
+    """S-278, S-279: then the name decides, not who waited longer."""
+    shares = FairShares(1, 1, {"a": 1})
+    for group in ("b", "c"):
+        shares.set_demand(group, 0, 1, None)
+    for _ in range(9):
+        shares.started("c")
+    shares.set_demand("a", 0, 1, None)
+    assert shares.pick() == (Tier.BELOW_NEXT, "b")
+    for _ in range(9):
+        shares.started("c")
+    assert [shares.credit_of(group) for group in ("a", "b", "c")] == [1.0, 1.0, -1.0]
+    assert shares.pick() == (Tier.BELOW_NEXT, "a")
+    shares.started("a")
+    assert shares.pick() == (Tier.BELOW_NEXT, "b")
+
+
+def test_what_is_rounded_off_decides_nothing() -> None:
+    """S-279: thirds and sixths of a start add up to whole ones, and equal credits go by name."""
+    shares = FairShares(1, 1, {"a": 2, "b": 1, "c": 3})
+    for group in ("a", "b", "c"):
+        shares.set_demand(group, 0, 9, None)
+    for group in ("c", "a", "c", "b", "c", "a") * 1000:
+        assert shares.pick() is not None
+        shares.started(group)
+    assert shares.pick() == (Tier.BELOW_NEXT, "a")
+
+
 # Against the rules, word by word
 
 

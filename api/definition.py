@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -152,7 +152,7 @@ def check_names(what: str, names: object) -> tuple[str, ...]:
         raise TypeError(
             f"{what}: expected a sequence of names, got {type(names).__name__}; put a single one into a list"
         )
-    given: Sequence[object] = names
+    given = cast("Sequence[object]", names)
     for name in given:
         if not isinstance(name, str):
             raise TypeError(f"{what}: expected names, got {type(name).__name__}")

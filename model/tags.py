@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -26,7 +26,7 @@ def check_tags(tags: object) -> dict[str, str]:
     """
     if not isinstance(tags, Mapping):
         raise InvalidTask(f"tags: expected a mapping of texts, got {type(tags).__name__}", field="tags")
-    given: Mapping[object, object] = tags
+    given = cast("Mapping[object, object]", tags)
     checked = {
         check_text("tags: key", key, 1, MAX_TAG_KEY_LENGTH): check_text(
             f"tags: value of {key!r}", value, 0, MAX_TAG_VALUE_LENGTH

@@ -15,6 +15,7 @@ from millrace import (
     IoBudget,
     Outcome,
     Priority,
+    RateLimit,
     Retry,
     Scheduler,
     Submission,
@@ -78,10 +79,15 @@ def forget_album(ctx: Context, paths: list[str]) -> None:
     """A cancel hook takes the payload."""
 
 
+def host_of(url: str, token: str) -> dict[str, str]:
+    """Tags from the payload."""
+    return {"host": url, "has_token": str(bool(token))}
+
+
 @media.task(
     io=IoBudget.disk(read=1 << 20),
     group="downloads",
-    tags=lambda url, token: {"host": url},
+    tags=host_of,
     rate_limit=RateLimit.per_second(5),
     version=2,
     aliases=["get"],

@@ -704,6 +704,7 @@ class Persistence(Actor):
         ledger.writer.add_meta("epoch", 1)
         recovering.recover_runs(ledger, max_crashes=max_crashes)
         recovering.resume_cascades(ledger)
+        tuning.rename_former(ledger, self._code_limits())
         tuning.forget_obsolete(ledger, self._code_limits())
         pausing.take_up(ledger)
         self._begin_progress(ledger)

@@ -25,6 +25,13 @@ def load(writer: Writer, code: Limits) -> Limits:
     return pausing.load(writer, limits)
 
 
+def rename_former(ledger: Ledger, code: Limits) -> None:
+    """At a start: rates that were set under former names of this program's tasks are those of the present ones."""
+    renamed = [ledger.writer.tuning.rename("task_rate", *names) for names in ledger.catalog.aliases().items()]
+    if any(renamed):
+        refresh(ledger, code)
+
+
 def forget_obsolete(ledger: Ledger, code: Limits) -> None:
     """At a start: the program says something else than when these were set, and that holds from now on."""
     _, obsolete = tuning.in_force(code, _stored(ledger.writer))

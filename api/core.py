@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from math import isinf
 from os import PathLike
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,25 +18,23 @@ from millrace.actors.mailbox import Reply
 from millrace.actors.requests import AskAncestors, Cancel, Repeat, Submit, Unwatch, Watch
 from millrace.actors.runtime import Runtime, Settings
 from millrace.calls import Calls, Interruption, current_run
-from millrace.context import Context, Place, undecodable
+from millrace.context import Place, undecodable
 from millrace.futures import Futures
 from millrace.handle import Outcome
 from millrace.logs import Capture
-from millrace.model.catalog import Traits
-from millrace.model.codec import PayloadCodec, UndecodablePayload, check_key, check_label
-from millrace.model.durations import due_ms, ms_to_datetime, seconds_to_ms, to_seconds
+from millrace.model.codec import UndecodablePayload
+from millrace.model.durations import ms_to_datetime, to_seconds
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
-from millrace.model.io import NO_IO, decode_io, encode_io
+from millrace.model.io import NO_IO, decode_io
 from millrace.model.limits import RateLimit
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildSummary, TaskId, TaskRecord
 from millrace.model.retry import DEFAULT_RETRY, Retry
-from millrace.model.rows import Claim, Delay, NewTask, Phase
-from millrace.model.schedule import encode_schedule
-from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TaskStatus, TtlFrom
-from millrace.model.tags import NO_TAGS, check_tags, decode_tags, merge_tags
-from millrace.retrying import encode_options
-from millrace.state import States
+from millrace.model.rows import Claim, NewTask, Phase
+from millrace.model.statuses import TaskStatus
+from millrace.model.tags import decode_tags
+from millrace.preparing import Preparer, place_of
+from millrace.registry import Registry
 from millrace.store import records
 from millrace.store.connection import locate
 
@@ -47,19 +44,12 @@ if TYPE_CHECKING:
     from millrace.executors.run import Run
     from millrace.metrics.readings import Reader
     from millrace.model.durations import Seconds
-    from millrace.options import Options
     from millrace.scheduler import Scheduler
     from millrace.store.writer import SettledRow
     from millrace.task import Domain, Submission, Task
 
 
-T = TypeVar("T")
-
-EXECUTORS: Final = ("thread",)
-"""What every scheduler runs bodies on."""
-
-
-class Core:
+class Core(Registry):
     """See the module. From any thread."""
 
     def __init__(
@@ -75,28 +65,27 @@ class Core:
         settings: Settings,
         capture: Capture | None = None,
     ) -> None:
+        super().__init__(domains, state)
         self.scheduler = scheduler
         self.path = path
         self.capture = capture
-        self.state = States(state)
         self.retry = retry if retry is not None else DEFAULT_RETRY
-        self.ttl = ttl
         self.max_payload = max_payload
-        self.executors = EXECUTORS
         self.cancel_timeout_s = settings.cancel_timeout_s
         self._rated: set[str] = set()
         """The tasks whose decorators' rates the runtime has been told of."""
-        self.domains: dict[str, Domain] = {}
-        for domain in domains:
-            if domain.name in self.domains:
-                raise ValueError(f"domains: expected each name once, {domain.name!r} came twice")
-            self.domains[domain.name] = domain
-        self._check_aliases()
         self.runtime = Runtime(
             lambda: locate(path),
             catalog=self,
             bodies=Calls(self),
-            settings=replace(settings, task_rates=self.task_rates),
+            settings=replace(settings, task_rates=self._note_rates),
+        )
+        self._preparer = Preparer(
+            self.domains,
+            retry=self.retry,
+            ttl=ttl,
+            max_payload=max_payload,
+            steady_ms=self.runtime.times.steady_ms,
         )
         self.futures = Futures(self)
         self._reader: Reader | None = None
@@ -108,68 +97,15 @@ class Core:
 
         with self._reading:
             if self._reader is None:
-                self._reader = Reader(self.runtime, self._task_names)
+                self._reader = Reader(self.runtime, self.task_names)
             return self._reader
 
-    # The tasks
+    # Submitting
 
-    def _task_names(self) -> list[str]:
-        return [name for domain in self.domains.values() for name in domain.tasks]
-
-    def task_rates(self) -> dict[str, RateLimit]:
-        """The rates that decorators give, by the names of their tasks."""
-        tasks = [task for domain in self.domains.values() for task in tuple(domain.tasks.values())]
-        rates = {task.name: rate for task in tasks if (rate := task.definition.rate_limit) is not None}
+    def _note_rates(self) -> dict[str, RateLimit]:
+        rates = self.task_rates()
         self._rated.update(rates)
         return rates
-
-    def _check_aliases(self) -> None:
-        """ValueError where an alias stands for two tasks of different domains; within one it was refused already."""
-        owners: dict[str, Task[..., Any]] = {}
-        for domain in self.domains.values():
-            for alias, task in domain.aliases.items():
-                named = self.domains.get(alias.partition("::")[0])
-                other = owners.get(alias) or (None if named is None else named.tasks.get(alias))
-                if other is not None:
-                    raise ValueError(
-                        f"domains: expected aliases that no other task has, {alias!r} of {task.name!r} is one of {other.name!r}"
-                    )
-                owners[alias] = task
-
-    def task_named(self, name: str) -> Task[..., Any] | None:
-        """The task of a qualified name, where one of the domains has it, or of a name that it had before."""
-        domain = self.domains.get(name.partition("::")[0])
-        task = None if domain is None else domain.tasks.get(name)
-        if task is not None:
-            return task
-        return next((domain.aliases[name] for domain in self.domains.values() if name in domain.aliases), None)
-
-    def traits(self, name: str) -> Traits | None:
-        """See ``Catalog``."""
-        task = self.task_named(name)
-        return None if task is None else task.definition.traits
-
-    def aliases(self) -> dict[str, str]:
-        """See ``Catalog``. Looked up each time: domains take in tasks while they are served."""
-        return {
-            alias: task.name
-            for domain in self.domains.values()
-            if domain.aliases
-            for alias, task in domain.aliases.items()
-        }
-
-    def name_of(self, task: Task[..., Any] | str) -> str:
-        """The qualified name of a task, given as itself, by its name, or by one that it had before."""
-        if not isinstance(task, str):
-            return task.name
-        known = self.task_named(task)
-        return task if known is None else known.name
-
-    def names_of(self, task: Task[..., Any] | str) -> tuple[str, ...]:
-        """The names under which tasks of a type are stored: its qualified name first."""
-        return (self.name_of(task),)
-
-    # Submitting
 
     def prepare(self, submission: Submission[Any], place: Place | None = None) -> NewTask:
         """A submission checked, encoded, and with its options resolved.
@@ -178,157 +114,18 @@ class Core:
             InvalidTask, PayloadTooLarge, UnknownTask: nothing is written.
         """
         try:
-            return self._prepare(submission, place)
+            new = self._preparer.prepare(submission, place)
         except (InvalidTask, UnknownTask):
             self.runtime.tally.count("submissions", submission.task.name, "invalid")
             raise
-
-    def _prepare(self, submission: Submission[Any], place: Place | None) -> NewTask:
-        task = submission.task
-        if self.domains.get(task.domain.name) is not task.domain:
-            raise UnknownTask(task.name, self.domains)
-        definition, options = task.definition, submission.options
-        if definition.rate_limit is not None and task.name not in self._rated:
-            self._rated.add(task.name)
+        if submission.task.definition.rate_limit is not None and new.name not in self._rated:
+            self._rated.add(new.name)
             self.runtime.refresh_limits()
-        defaults, general = definition.defaults, task.domain.defaults
-        codec = definition.payload_codec
-        payload = codec.encode(submission.bound, max_bytes=self.max_payload)
-        key = options.key
-        if key is None:
-            key = codec.digest(payload) if definition.key is None else self._key(definition, codec, submission.bound)
-            explicit = None if definition.key is None else key
-        else:
-            explicit = key
-        retry = options.retry or defaults.retry or general.retry or self.retry
-        self._check_executor(task.name, options.executor or defaults.executor)
-        schedule = options.schedule or defaults.schedule
-        if schedule is not None and place is not None:
-            raise InvalidTask(
-                f"schedule: expected none on a child, a sibling or a flow's child, got {schedule!r} for {task.name}; submit it"
-            )
-        ttl_ms, ttl_source = self._time_to_live(options.ttl, defaults.ttl, general.ttl)
-        return NewTask(
-            name=task.name,
-            key=key,
-            label=self._label(definition, codec, submission, explicit),
-            priority=_first(options.priority, defaults.priority, general.priority),
-            payload=payload,
-            max_retries=retry.max_retries,
-            policy=(options.on_duplicate or defaults.on_duplicate or DuplicatePolicy.SKIP).value,
-            fail_fast=_first(options.fail_fast, defaults.fail_fast, True),
-            max_failures=_first(options.max_failures, defaults.max_failures),
-            child_concurrency=_first(options.child_concurrency, defaults.child_concurrency),
-            options=encode_options(options.retry, options.timeout, options.executor),
-            run_at_ms=self._due(options),
-            delay=Delay.STEADY if options.run_at_ms is None else Delay.WALL,
-            schedule=None if schedule is None else encode_schedule(schedule),
-            schedule_from="task" if options.schedule is None else "submission",
-            parent_id=None if place is None else place.parent_id,
-            spawner_id=None if place is None else place.spawner_id,
-            spawner_run=None if place is None else place.spawner_run,
-            version=definition.version,
-            group=options.group or defaults.group or general.group,
-            tags=self._tags(definition, general, submission),
-            expected_io=encode_io(options.io or defaults.io),
-            ttl_ms=ttl_ms,
-            ttl_source=ttl_source,
-            ttl_first=(options.ttl_from or defaults.ttl_from) is TtlFrom.FIRST_ATTEMPT,
-            depends_on=options.depends_on or (),
-            on_dependency_failure=(options.on_dependency_failure or DependencyPolicy.CANCEL).value,
-        )
-
-    def _time_to_live(
-        self, own: float | None, tasks: float | None, domains: float | None
-    ) -> tuple[int | None, Literal["own", "domain", "scheduler", "none"]]:
-        """Milliseconds and who gave them; None for none at all."""
-        given: list[tuple[float | None, Literal["own", "domain", "scheduler"]]] = [
-            (own, "own"),
-            (tasks, "own"),
-            (domains, "domain"),
-            (self.ttl, "scheduler"),
-        ]
-        for seconds, source in given:
-            if seconds is not None:
-                return None if isinf(seconds) else seconds_to_ms(seconds), source
-        return None, "none"
-
-    @staticmethod
-    def _key(definition: Definition, codec: PayloadCodec, bound: Any) -> str:
-        if definition.key is None:
-            raise AssertionError("asked only where there is one")
-        try:
-            return check_key(codec.call(definition.key, bound))
-        except InvalidTask:
-            raise
-        except Exception as error:
-            raise InvalidTask(
-                f"task {definition.name}: key: expected a str from its callable, it raised {error!r}"
-            ) from error
-
-    @staticmethod
-    def _label(definition: Definition, codec: PayloadCodec, submission: Submission[Any], key: str | None) -> str:
-        if submission.options.label is not None:
-            return submission.options.label or key or definition.name
-        if definition.label is None:
-            return definition.name if key is None else check_label(key)
-        try:
-            return check_label(codec.call(definition.label, submission.bound)) or key or definition.name
-        except InvalidTask:
-            raise
-        except Exception as error:
-            raise InvalidTask(
-                f"task {definition.name}: label: expected a str from its callable, it raised {error!r}"
-            ) from error
-
-    def _check_executor(self, name: str, executor: str | None) -> None:
-        if executor is not None and executor not in self.executors:
-            known = ", ".join(map(repr, self.executors))
-            raise InvalidTask(f"task {name}: executor: expected one of {known}, got {executor!r}", field="executor")
-
-    @staticmethod
-    def _tags(definition: Definition, general: Options, submission: Submission[Any]) -> dict[str, str] | None:
-        """The domain's, the task's and the submission's, later ones win; the parent's come in where it is stored."""
-        tags: Mapping[str, str] | None = general.tags
-        of_task: Mapping[str, str] | None = definition.defaults.tags
-        if definition.tags is not None:
-            try:
-                of_task = check_tags(definition.payload_codec.call(definition.tags, submission.bound))
-            except InvalidTask as error:
-                raise InvalidTask(f"task {definition.name}: {error}", field="tags") from error
-            except Exception as error:
-                raise InvalidTask(
-                    f"task {definition.name}: tags: expected a mapping of texts from its callable, it raised {error!r}",
-                    field="tags",
-                ) from error
-        for later in (of_task, submission.options.tags):
-            if later:
-                tags = merge_tags(tags or NO_TAGS, later)
-        return dict(tags) if tags else None
-
-    def find_state(self, kind: type[T], domain: str) -> T:
-        """See ``Context.state``."""
-        of_domain = self.domains.get(domain)
-        if of_domain is None:
-            raise UnknownTask(domain, self.domains)
-        for state in (of_domain.state, self.state):
-            found = state.find(kind)
-            if found is not None:
-                return found
-        raise LookupError(
-            f"state: expected an object of type {kind.__qualname__}, domain {domain!r} has "
-            f"{', '.join(of_domain.state.kinds()) or 'none'} and the scheduler {', '.join(self.state.kinds()) or 'none'}; "
-            "give one to Domain(state=), Scheduler(state=) or register_state"
-        )
-
-    def _due(self, options: Options) -> int | None:
-        if options.run_after is not None:
-            return due_ms(self.runtime.times.steady_ms(), options.run_after, "run_after")
-        return options.run_at_ms
+        return new
 
     def submit(self, submission: Submission[Any]) -> Outcome[Any]:
         """Store one submission, under its parent where its options name one."""
-        place = _place(submission.options)
+        place = place_of(submission.options)
         if place is not None:
             return self.spawn(place, [submission], is_batch=False)[0]
         new = self.prepare(submission)
@@ -343,7 +140,7 @@ class Core:
         for at, submission in enumerate(submissions):
             batch.append(submission)
             try:
-                new.append(self.prepare(submission, _place(submission.options)))
+                new.append(self.prepare(submission, place_of(submission.options)))
             except (InvalidTask, UnknownTask) as error:
                 error.add_note(f"entry {at} of the batch; nothing of the batch was stored")
                 raise
@@ -360,7 +157,7 @@ class Core:
         """Store children of a task, all or none, by way of its supervisor."""
         new: list[NewTask] = []
         for submission in submissions:
-            own = _place(submission.options)
+            own = place_of(submission.options)
             if own is not None and own.parent_id != place.parent_id:
                 raise InvalidTask(
                     f"parent: expected none or {place.parent_id}, which this call spawns under, got {own.parent_id}"
@@ -551,23 +348,3 @@ class Core:
 
 
 PLAIN = msgspec.json.Decoder().decode
-
-
-def _place(options: Options) -> Place | None:
-    """Where the options want a submission; None for a root task. A context stands for the run that it is of."""
-    if options.sibling_of is not None:
-        if options.parent is not None:
-            raise InvalidTask("expected parent or sibling_of, got both; give one of them")
-        beside: Place = options.sibling_of.beside()
-        return beside
-    if isinstance(options.parent, Context):
-        return options.parent.below()
-    return None if options.parent is None else Place(options.parent)
-
-
-def _first(*values: Any) -> Any:
-    """The first that is given."""
-    for value in values:
-        if value is not None:
-            return value
-    return None

@@ -176,8 +176,9 @@ class Domain:
                 redact=redact,
             )
             defined: Task[P, R] = Task(self, fn, definition)
-            self.tasks[qualified] = defined
-            self.aliases |= dict.fromkeys(former, defined)
+            # New dicts: the schedulers that the domain serves may be going through the old ones.
+            self.tasks = {**self.tasks, qualified: defined}
+            self.aliases = {**self.aliases, **dict.fromkeys(former, defined)}
             return defined
 
         return define

@@ -37,3 +37,8 @@ class TuningWriter:
     def delete(self, kind: str, name: str) -> None:
         """The program's own value is in force again."""
         self._cursor.execute(SQL["delete_tuning"], {"kind": kind, "name": name})
+
+    def rename(self, kind: str, name: str, present: str) -> bool:
+        """Move what was set for one name to another, unless that has a setting of its own. False where nothing was set."""
+        self._cursor.execute(SQL["rename_tuning"], {"kind": kind, "name": name, "present": present})
+        return self._cursor.connection.changes() > 0

@@ -8,3 +8,6 @@ ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, replaced = exclud
 
 -- name: delete_tuning
 DELETE FROM tuning WHERE kind = :kind AND name = :name;
+
+-- name: rename_tuning
+UPDATE OR IGNORE tuning SET name = :present WHERE kind = :kind AND name = :name;

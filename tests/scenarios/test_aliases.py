@@ -7,7 +7,7 @@ import dying
 import pytest
 from staging import WAIT_S, Stage
 
-from millrace import Context, Domain, DuplicatePolicy, InvalidTask, Retry, SubmitKind, TaskStatus
+from millrace import Context, Domain, DuplicatePolicy, InvalidTask, RateLimit, Retry, SubmitKind, TaskStatus
 from millrace.model.lanes import lane_of
 
 
@@ -212,3 +212,12 @@ def test_aliases_of_two_domains_may_not_meet(stage: Stage) -> None:
         with pytest.raises(ValueError, match="'play::work' of"):
             stage.scheduler(*domains)
     stage.scheduler(other)
+
+
+def test_a_rate_that_was_set_follows_the_name(stage: Stage) -> None:
+    """S-389, S-420: what was set for a task at run time holds for it under its present name."""
+    scheduler = stage.started(before())
+    scheduler.set_rate_limit("play::shrink", RateLimit(5.0, 2))
+    scheduler.stop()
+    scheduler = stage.started(today())
+    assert scheduler._runtime.limits.task_rates == {"play::resize": RateLimit(5.0, 2)}

@@ -2,25 +2,29 @@
 
 from typing import assert_never
 
-from millrace.actors import cancelling, flows, pausing, repeating
+from millrace.actors import cancelling, flows, pausing, repeating, schedules
 from millrace.actors.enqueueing import Stored, not_found
 from millrace.actors.ledger import Ledger
 from millrace.actors.requests import (
     Cancel,
     CancelFlow,
     CancelMany,
+    ChangeSeries,
     EndFlow,
     OpenFlow,
     Pause,
     Repeat,
     Resume,
+    RunNow,
     UpdateFlow,
 )
 from millrace.model.records import CancelResult
 
 __all__ = ["carry_out", "not_found"]
 
-Controlled = Cancel | CancelMany | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow | Pause | Resume
+Controlled = (
+    Cancel | CancelMany | Repeat | OpenFlow | UpdateFlow | EndFlow | CancelFlow | Pause | Resume | RunNow | ChangeSeries
+)
 
 
 def carry_out(  # noqa: C901, PLR0911 - one a request
@@ -46,6 +50,11 @@ def carry_out(  # noqa: C901, PLR0911 - one a request
             return None
         case CancelFlow(flow_id, state):
             return flows.cancel(ledger, flow_id, state)
+        case RunNow(task_id):
+            return schedules.run_now(ledger, task_id)
+        case ChangeSeries(task_id, change):
+            schedules.change(ledger, task_id, change)
+            return None
         case Pause(scope, name, until_ms):
             return pausing.pause(ledger, scope, name, until_ms)
         case Resume(scope, name):

@@ -116,8 +116,8 @@ class Delivery:
             self._dispatcher.tell(TasksReady(tuple(effects.ready)))
         if effects.hooks:
             self._dispatcher.tell(HooksDue(tuple(effects.hooks)))
-        if effects.next_due_ms is not None:
-            self._clock.tell(NextDue(effects.next_due_ms))
+        if effects.next_due_ms is not None or effects.next_wall_ms is not None:
+            self._clock.tell(NextDue(effects.next_due_ms, wall_ms=effects.next_wall_ms))
         self._tell_supervisors(effects)
         for message in effects.messages:
             message()

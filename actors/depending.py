@@ -8,14 +8,14 @@ chain of a thousand tasks ends like one. The rules are ``policy.dependencies`` a
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from millrace.actors import settling
+from millrace.actors import series, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import circles, dependencies
 from millrace.actors.policy.circles import Newcomer
 from millrace.actors.policy.dependencies import BadEnd, Meaning
 from millrace.model import events
 from millrace.model.errors import CyclicDependency, InvalidDependency
-from millrace.model.rows import NewTask, Row
+from millrace.model.rows import NewTask, Row, Stop
 from millrace.model.statuses import DependencyPolicy, TaskStatus
 
 # Ends
@@ -86,13 +86,14 @@ def _meet(ledger: Ledger, pairs: Sequence[tuple[int, int]]) -> None:
 
 
 def _unblock(ledger: Ledger, row: Row) -> None:
-    row.status = TaskStatus.PENDING.value
-    row.delayed = int(row.run_at_ms is not None and row.run_at_ms > ledger.steady_ms)
+    if row.paused == Stop.SERIES:
+        row.status = TaskStatus.PAUSED.value  # its series says at the resume when it is due
+    else:
+        row.status = TaskStatus.PENDING.value
+        row.delayed = ledger.delay_until(row.run_at_ms, series.delay_of(ledger, row))
     row.ready_ms = None if row.delayed else ledger.steady_ms
     ledger.changed(row)
     ledger.tell(events.Unblocked, row)
-    if row.delayed and row.run_at_ms is not None:
-        ledger.delayed_until(row.run_at_ms)
     ledger.ready(row)
 
 
@@ -102,17 +103,22 @@ def _unblock(ledger: Ledger, row: Row) -> None:
 class Resolved:
     """What the dependencies of the submissions of one request stand for now: which of them are unsettled.
 
+    Args:
+        ledger: of the transaction.
+        tasks: the submissions.
+        is_new: False for later runs of a series, for which what is satisfied stays so, be it pruned since.
+
     Raises:
-        InvalidDependency: one of them is not there, or has failed.
+        InvalidDependency: of new ones, one is not there, or has failed.
     """
 
-    def __init__(self, ledger: Ledger, tasks: Sequence[NewTask]) -> None:
+    def __init__(self, ledger: Ledger, tasks: Sequence[NewTask], *, is_new: bool = True) -> None:
         asked = {dependency for task in tasks for dependency in task.depends_on}
         self._found: Mapping[int, tuple[int, str | None, int | None]] = {}
         if asked:
             ledger.flush()
             self._found = ledger.writer.resolve_dependencies(list(asked))
-            for task in tasks:
+            for task in tasks if is_new else ():
                 self._check(task)
 
     def _check(self, task: NewTask) -> None:

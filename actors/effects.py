@@ -77,6 +77,8 @@ class Effects:
     """All limits and pauses, where the transaction has changed them."""
     pause_end_ms: int | None = None
     """The first end (by the wall clock) of the pauses that end by themselves, as far as this transaction knows of them."""
+    next_wall_ms: int | None = None
+    """The same of tasks and series that are due by the wall clock."""
     events: list[Event] = field(default_factory=list[Event])
     answers: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     """Callers to be answered."""

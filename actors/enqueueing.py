@@ -9,13 +9,13 @@ from typing import Final
 
 import msgspec
 
-from millrace.actors import cancelling, depending, expiring, settling
+from millrace.actors import cancelling, depending, expiring, series, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import deadlines, duplicates
 from millrace.model import events
 from millrace.model.errors import MillraceError, ParentClosed, TaskNotFound
 from millrace.model.lanes import make_lane
-from millrace.model.rows import NewRow, NewTask, Phase, Row
+from millrace.model.rows import Delay, NewRow, NewTask, Phase, Row
 from millrace.model.statuses import FAILED_ENDS, DuplicatePolicy, SubmitKind, TaskStatus
 from millrace.model.tags import decode_tags, encode_tags, merge_tags
 from millrace.store.writer import KeyScope
@@ -324,6 +324,45 @@ def _store(
     resolved: depending.Resolved,
     is_held: bool,
 ) -> Stored:
+    if task.schedule is not None and parent is None:
+        return _store_recurring(ledger, task, holder, resolved=resolved, is_held=is_held)
+    return _store_one(ledger, task, parent, holder, resolved=resolved, is_held=is_held)
+
+
+def _store_recurring(
+    ledger: Ledger, task: NewTask, holder: Row | None, *, resolved: depending.Resolved, is_held: bool
+) -> Stored:
+    """A submission with a schedule: where its key has a series already, that is the duplicate, and not the run that is active."""
+    known = series.of_key(ledger, task)
+    if known is not None and task.policy != DuplicatePolicy.SUPERSEDE:
+        is_rejected = task.policy == DuplicatePolicy.REJECT
+        return Stored(SubmitKind.REJECTED if is_rejected else SubmitKind.DUPLICATE, known.id)
+    if holder is not None and task.policy == DuplicatePolicy.REJECT:
+        return Stored(SubmitKind.REJECTED, holder.id)
+    if holder is not None and task.policy == DuplicatePolicy.SKIP:
+        once = msgspec.structs.replace(task, schedule=None, schedule_from="submission")
+        stored = _store_one(ledger, once, None, holder, resolved=resolved, is_held=is_held)
+        series.adopt(ledger, task, holder)
+        return stored
+    if known is not None:
+        series.end(ledger, known)
+    first = series.with_first_due(ledger, task)
+    stored = _store_one(ledger, first, None, holder, resolved=resolved, is_held=is_held)
+    series.start(ledger, first, stored.id)
+    if known is not None and stored.replaced is None:
+        stored = Stored(SubmitKind.SUPERSEDED, stored.id, replaced=known.id)
+    return stored
+
+
+def _store_one(
+    ledger: Ledger,
+    task: NewTask,
+    parent: Row | None,
+    holder: Row | None,
+    *,
+    resolved: depending.Resolved,
+    is_held: bool,
+) -> Stored:
     priority = task.priority
     if priority is None:
         priority = _inherited_priority(parent)
@@ -364,7 +403,10 @@ def _inherited_priority(parent: Row | None) -> int:
 
 def _as_rerun(ledger: Ledger, task: NewTask, parent: Row | None) -> NewTask:
     """The submission as the rerun of a running task: its time to live begins now, and its place is that of the task."""
-    limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, ledger.steady_ms)
+    # A run of a series has its time to live from when it is due: it was not submitted then, and may wait for a month.
+    is_run = task.schedule is not None or task.series_id is not None
+    began_ms = max(ledger.steady_ms, task.run_at_ms or 0) if is_run else ledger.steady_ms
+    limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, began_ms)
     return msgspec.structs.replace(
         task,
         parent_id=None,
@@ -412,7 +454,7 @@ def _supersede(
     if is_winding:
         ledger.tell(events.CancelRequested, holder)
     ledger.flush()
-    _insert_row(ledger, task, parent, priority, new_id, resolved=resolved, is_held=is_held or is_winding)
+    insert_row(ledger, task, parent, priority, new_id, resolved=resolved, is_held=is_held or is_winding)
     return Stored(SubmitKind.SUPERSEDED, new_id, replaced=holder.id)
 
 
@@ -428,7 +470,7 @@ def _insert(
     if parent is not None:
         _count_new_child(ledger, parent)
     new_id = ledger.new_id()
-    _insert_row(ledger, task, parent, priority, new_id, resolved=resolved, is_held=is_held)
+    insert_row(ledger, task, parent, priority, new_id, resolved=resolved, is_held=is_held)
     return new_id
 
 
@@ -442,7 +484,7 @@ def _count_new_child(ledger: Ledger, parent: Row) -> None:
     ledger.children_counted(parent)
 
 
-def _insert_row(
+def insert_row(
     ledger: Ledger,
     task: NewTask,
     parent: Row | None,
@@ -452,8 +494,9 @@ def _insert_row(
     resolved: depending.Resolved,
     is_held: bool,
 ) -> None:
+    """A new row, and its Submitted; the clock, the dispatcher or its parent's supervisor hears of it."""
     unmet = ledger.add_edges(new_id, resolved.unsettled(task)) if task.depends_on else 0
-    is_delayed = not unmet and task.run_at_ms is not None and task.run_at_ms > ledger.steady_ms
+    delay = Delay.NONE if unmet else ledger.delay_until(task.run_at_ms, task.delay)
     limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, ledger.steady_ms)
     is_limited = parent is not None and parent.child_concurrency is not None
     parent_id, parent_round = (None, 0) if parent is None else (parent.id, parent.round)
@@ -474,7 +517,7 @@ def _insert_row(
         holds_key=task.policy != "allow",
         held=is_held,
         limited=is_limited,
-        delayed=is_delayed,
+        delayed=delay,
         run_at_ms=task.run_at_ms,
         max_retries=task.max_retries,
         fail_fast=task.fail_fast,
@@ -486,7 +529,7 @@ def _insert_row(
         grp=task.group,
         lane=lane.number,
         tags=encode_tags(task.tags),
-        ready_ms=None if is_delayed or unmet else ledger.steady_ms,
+        ready_ms=None if delay or unmet else ledger.steady_ms,
         ttl_ms=limit.ttl_ms,
         ttl_first=limit.is_from_first_start,
         expires_at_ms=limit.expires_at_ms,
@@ -494,13 +537,12 @@ def _insert_row(
         unmet=unmet,
         on_dependency_failure=task.on_dependency_failure,
         ages=ledger.ages,
+        series_id=new_id if task.schedule is not None else task.series_id,
         version=task.version,
         expected_io=task.expected_io,
     )
     ledger.insert(row)
-    if is_delayed and task.run_at_ms is not None:
-        ledger.delayed_until(task.run_at_ms)
-    elif not is_held and not unmet:
+    if not delay and not is_held and not unmet:
         ledger.ready_new(row, lane, parent.child_concurrency if parent is not None and is_limited else None)
     if ledger.is_heard:
         ledger.tell_new(events.Submitted, row)

@@ -17,7 +17,7 @@ from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
 from millrace.model.lanes import Lane, make_lane
 from millrace.model.priority import Priority
-from millrace.model.rows import NewRow, ParentCount, Ready, Row, since_ms
+from millrace.model.rows import Delay, NewRow, ParentCount, Ready, Row, since_ms
 from millrace.model.tags import decode_tags
 from millrace.store.writer import Writer
 
@@ -78,6 +78,8 @@ class Ledger:
         self._rounds: list[tuple[Any, ...]] = []
         self._retagged: dict[int, str | None] = {}
         self._ended_flows: list[int] = []
+        self.ended_runs_of_series: list[tuple[Row, str]] = []
+        """(row, terminal status): their series have still to go on, in this transaction."""
         self._next_id: int | None = None
         self._has_edges: bool | None = None
         self._new_edges: dict[int, frozenset[int]] = {}
@@ -166,6 +168,8 @@ class Ledger:
             self._ended_flows.append(row.id)
         if row.child_total and row.bytes_done is not None:
             self._sums[row.id] = (row.round, row.child_total)
+        if row.series_id is not None:
+            self.ended_runs_of_series.append((row, status))
         is_well = status == "completed"
         self._settled[row.id] = (
             row.id,
@@ -329,10 +333,21 @@ class Ledger:
             Ready(row.priority, row.phase, row.id, 0, lane, bound, row.ready_ms or 0, row.expected_io)
         )
 
-    def delayed_until(self, due_ms: int) -> None:
-        """A task was stored that is due later."""
-        if self.effects.next_due_ms is None or due_ms < self.effects.next_due_ms:
-            self.effects.next_due_ms = due_ms
+    def delay_until(self, due_ms: int | None, by: int = Delay.STEADY) -> Delay:
+        """What a task that is due at a time of a clock still waits for; the clock hears of it."""
+        now_ms = self.steady_ms if by == Delay.STEADY else self.now_ms
+        if due_ms is None or due_ms <= now_ms:
+            return Delay.NONE
+        self.due_at(due_ms, by)
+        return Delay(by)
+
+    def due_at(self, due_ms: int, by: int) -> None:
+        """Something was stored that is due at a time of a clock."""
+        effects = self.effects
+        if by == Delay.STEADY:
+            effects.next_due_ms = due_ms if effects.next_due_ms is None else min(effects.next_due_ms, due_ms)
+        else:
+            effects.next_wall_ms = due_ms if effects.next_wall_ms is None else min(effects.next_wall_ms, due_ms)
 
     def tell(self, kind: type[events.TaskEvent], row: Row, **fields: Any) -> None:
         """An event of a task, where anybody listens."""

@@ -24,11 +24,13 @@ from millrace.actors import (
     expiring,
     pausing,
     recovering,
+    recurring,
+    schedules,
     settling,
     tuning,
 )
 from millrace.actors.actor import Actor, Loop, Watcher, crash_of
-from millrace.actors.clock import NextDue
+from millrace.actors.clock import NextDue, earlier
 from millrace.actors.delivery import Delivery
 from millrace.actors.dispatches import HooksDue, LanesFound, PageLoaded, RunsEnded
 from millrace.actors.effects import Effects
@@ -45,6 +47,7 @@ from millrace.actors.requests import (
     CancelFlow,
     CancelMany,
     Cascade,
+    ChangeSeries,
     ClaimHooks,
     ClaimTasks,
     EndFlow,
@@ -68,6 +71,7 @@ from millrace.actors.requests import (
     Request,
     Resume,
     ResumePreempted,
+    RunNow,
     SampleProgress,
     Submit,
     Tune,
@@ -78,7 +82,7 @@ from millrace.actors.requests import (
 )
 from millrace.actors.ticks import write_sample
 from millrace.actors.times import Times
-from millrace.model.catalog import Catalog
+from millrace.model.catalog import Catalog, CodeSeries
 from millrace.model.errors import (
     CommitUnknown,
     InternalError,
@@ -91,6 +95,7 @@ from millrace.model.errors import (
 from millrace.model.families import DIRECTIONS
 from millrace.model.io import decode_moved
 from millrace.model.outcomes import RunKind, RunOutcome
+from millrace.model.rows import Delay
 from millrace.store.faults import code_name
 from millrace.store.session import Session
 from millrace.store.writer import SettledRow
@@ -105,7 +110,20 @@ RETRY_AFTER_S: Final = 0.5
 DUE_STEP: Final = 1000
 LANES_STEP: Final = 1000
 
-_ANSWERED = (Cancel, CancelMany, Repeat, OpenFlow, UpdateFlow, EndFlow, CancelFlow, Pause, Resume, Tune)
+_ANSWERED = (
+    Cancel,
+    CancelMany,
+    Repeat,
+    OpenFlow,
+    UpdateFlow,
+    EndFlow,
+    CancelFlow,
+    Pause,
+    Resume,
+    Tune,
+    RunNow,
+    ChangeSeries,
+)
 _KEPT = (
     RunOutcome,
     ClaimTasks,
@@ -343,6 +361,7 @@ class Persistence(Actor):
                 if not is_told:
                     ledger.set_limits(self._limits)
                 decide(ledger)
+                recurring.go_on(ledger)
                 ledger.flush()
                 self._load_continued(ledger)
                 self._load_bytes(ledger)
@@ -406,6 +425,7 @@ class Persistence(Actor):
         if outcomes:
             self._end_runs(ledger, outcomes)
             depending.follow(ledger)
+            recurring.go_on(ledger)  # before the submits: they find the next run where they meet its key
             ledger.flush()
         submits = [request for request in requests if isinstance(request, Submit)]
         if submits:
@@ -421,16 +441,22 @@ class Persistence(Actor):
             # Before the claims: what is cancelled here must not start. What is left is told to the supervisors.
             ledger.effects.cascades += cancelling.cascade(ledger, list(dict.fromkeys(ledger.effects.cascades)))
             depending.follow(ledger)
-            ledger.flush()
+        recurring.go_on(ledger)
+        ledger.flush()
         claims = [request for request in requests if isinstance(request, ClaimTasks)]
         if claims:
             self._claim(ledger, claims)
+        self._find(ledger, requests)
+
+    def _find(self, ledger: Ledger, requests: Sequence[Request]) -> None:
+        """Last, so that nothing is found that this turn itself has moved on."""
         for request in requests:
-            # Last, so that nothing is found that this turn itself has moved on.
             if isinstance(request, Refill):
                 self._load_pages(ledger, request)
             elif isinstance(request, FindLanes):
                 self._find_lanes(ledger, request.after)
+            elif isinstance(request, PromoteDue):
+                self._delivery.next_due(ledger.effects, _next_due(ledger))
 
     def _must_sync(self, requests: Sequence[Request]) -> bool:
         if self._unsynced_since is not None and self._times.monotonic() - self._unsynced_since >= SYNC_EVERY_S:
@@ -540,8 +566,8 @@ class Persistence(Actor):
                 self._delivery.unwatch(task_id, reply)
             case AskAncestors(task_id, reply):
                 _answer(ledger.effects, reply, ledger.writer.ancestors(task_id))
-            case Recover(max_crashes, reply):
-                self._recover(ledger, max_crashes, reply)
+            case Recover(max_crashes, reply, code):
+                self._recover(ledger, max_crashes, reply, code)
             case Flush(reply) | EndOfTurn(reply):
                 _answer(ledger.effects, reply, None)
             case ClaimHooks(ids):
@@ -588,6 +614,8 @@ class Persistence(Actor):
                 | CancelFlow()
                 | Pause()
                 | Resume()
+                | RunNow()
+                | ChangeSeries()
             ):
                 try:
                     answer: Any = controls.carry_out(ledger, request)
@@ -666,14 +694,16 @@ class Persistence(Actor):
         pausing.resume_preempted(ledger)  # the dispatcher that would have done it is no more
 
     def _promote(self, ledger: Ledger) -> None:
+        recurring.look(ledger, DUE_STEP)
+        ledger.flush()
         ids = ledger.writer.promote_due(ledger.steady_ms, DUE_STEP)
+        ids += ledger.writer.promote_due(ledger.now_ms, DUE_STEP, by_wall_clock=True)
         ledger.load(ids)
         due = [row for task_id in ids if (row := ledger.row(task_id)) is not None]
         ledger.load(row.parent_id for row in due if row.limited and row.parent_id is not None)
         for row in due:
             row.delayed = 0
             ledger.ready(row)
-        self._delivery.next_due(ledger.effects, NextDue(ledger.writer.next_due(), is_exact=True))
 
     def _expire(self, ledger: Ledger) -> None:
         if expiring.sweep(ledger):
@@ -699,8 +729,8 @@ class Persistence(Actor):
         below = {p.id: ledger.writer.child_bytes(p.id, p.round) for p in parents if p.has_bytes}
         ledger.effects.answers.append(lambda: self._delivery.board.begin(parents, below))
 
-    def _recover(self, ledger: Ledger, max_crashes: int, reply: Reply[None]) -> None:
-        """One step: the first takes up the runs; further ones, a transaction each, park and unpark a page of tasks."""
+    def _recover(self, ledger: Ledger, max_crashes: int, reply: Reply[None], code: CodeSeries) -> None:
+        """One step: the first takes up the runs; further ones, a transaction each, do what is a page of rows or more."""
         ledger.writer.add_meta("epoch", 1)
         recovering.recover_runs(ledger, max_crashes=max_crashes)
         recovering.resume_cascades(ledger)
@@ -708,9 +738,9 @@ class Persistence(Actor):
         tuning.forget_obsolete(ledger, self._code_limits())
         pausing.take_up(ledger)
         self._begin_progress(ledger)
-        ledger.effects.answers.append(lambda: self._go_on_recovering(reply))
+        ledger.effects.answers.append(lambda: self._go_on_recovering(reply, code))
 
-    def _go_on_recovering(self, reply: Reply[None]) -> None:
+    def _go_on_recovering(self, reply: Reply[None], code: CodeSeries) -> None:
         try:
             while self._step(recovering.rename_former):
                 pass
@@ -721,6 +751,8 @@ class Persistence(Actor):
                 after = self._step(partial(recovering.unpark_known, after=after))
             while self._has_aging and self._step(recovering.let_age):
                 pass
+            self._step(partial(schedules.follow_code, code=code))
+            self._step(recurring.recover)
         except StoreError as error:
             reply.fail(error)
         else:
@@ -809,6 +841,16 @@ def _unrecordable(outcome: RunOutcome, error: Exception) -> RunOutcome:
         error=f"InternalError: the end of its run could not be recorded: {error!r}; please report it",
         duration_s=outcome.duration_s,
         abandoned=outcome.abandoned,
+    )
+
+
+def _next_due(ledger: Ledger) -> NextDue:
+    """What the clock waits for next, of tasks and of series."""
+    writer, steady, wall = ledger.writer, Delay.STEADY, Delay.WALL
+    return NextDue(
+        earlier(writer.next_due(), writer.series.next_due(steady)),
+        is_exact=True,
+        wall_ms=earlier(writer.next_due(by_wall_clock=True), writer.series.next_due(wall)),
     )
 
 

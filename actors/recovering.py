@@ -6,7 +6,7 @@ from millrace.actors import cancelling, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.tally import CRASHED_RUNS
 from millrace.model.lanes import lane_of
-from millrace.model.rows import Phase, Row
+from millrace.model.rows import Phase, Row, Stop
 
 STEP: Final = 500
 """Rows that one transaction moves at most."""
@@ -100,7 +100,7 @@ def unpark_known(ledger: Ledger, after: int) -> int | None:
     for task_id in known:
         row = ledger.row(task_id)
         if row is not None:
-            row.status, row.error = "pending", None
+            row.status, row.error = "paused" if row.paused == Stop.SERIES else "pending", None
             ledger.changed(row)
             ledger.ready(row)
     return page[-1][0] if len(page) == STEP else None

@@ -1,6 +1,6 @@
 """What the persistence actor is asked for. Those with a ``reply`` are answered after COMMIT; the others answer nobody."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from millrace.actors.enqueueing import Stored
@@ -8,6 +8,7 @@ from millrace.actors.flows import NewFlow
 from millrace.actors.mailbox import Reply
 from millrace.actors.policy.queue import Page
 from millrace.actors.policy.tuning import Kind, Value
+from millrace.model.catalog import CodeSeries
 from millrace.model.outcomes import RunOutcome
 from millrace.model.pauses import Scope
 from millrace.model.records import CancelResult
@@ -118,6 +119,23 @@ class Tune:
 
 
 @dataclass(frozen=True, slots=True)
+class RunNow:
+    """Make a delayed task, or the next run of a series, due at once; whether there was one."""
+
+    task_id: int
+    reply: Reply[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSeries:
+    """Pause, resume or cancel a series, by its id or that of one of its runs."""
+
+    task_id: int
+    change: Literal["pause", "resume", "cancel"]
+    reply: Reply[None]
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Answer with the row once the task has settled, also where it has already."""
 
@@ -147,6 +165,7 @@ class Recover:
 
     max_crashes: int
     reply: Reply[None]
+    series: CodeSeries = field(default_factory=CodeSeries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +307,8 @@ Control: TypeAlias = (
     Cancel
     | CancelMany
     | Repeat
+    | RunNow
+    | ChangeSeries
     | OpenFlow
     | UpdateFlow
     | EndFlow

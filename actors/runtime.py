@@ -54,7 +54,7 @@ from millrace.executors.bodies import Bodies
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
 from millrace.model import events
-from millrace.model.catalog import Catalog
+from millrace.model.catalog import Catalog, CodeSeries
 from millrace.model.durations import ms_to_datetime
 from millrace.model.errors import MillraceError, SchedulerFailed, SchedulerStopped, StoreError
 from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
@@ -134,12 +134,14 @@ class Runtime:
         catalog: Catalog,
         bodies: Bodies,
         settings: Settings,
+        code_series: Callable[[], CodeSeries] = CodeSeries,
         times: Times | None = None,
         loop: Loop | None = None,
         executors: Callable[..., Executors] = Executors,
     ) -> None:
         self._locate = location
         self._catalog = catalog
+        self._code_series = code_series
         self._settings = settings
         self.times: Times = times or SystemTimes()
         self.loop: Loop = loop or ThreadLoop()
@@ -275,7 +277,7 @@ class Runtime:
         self.executors.start(self.limits.slots)
         self.delivery.connect(self.supervisors, self.executors)
         reply: Reply[None] = Reply()
-        self.persistence.tell(Recover(self._settings.max_crashes, reply))
+        self.persistence.tell(Recover(self._settings.max_crashes, reply, self._code_series()))
         self._await(reply)
         self._start_actors("clock", "dispatcher")
 

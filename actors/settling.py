@@ -199,11 +199,8 @@ def _retry(ledger: Ledger, row: Row, outcome: RunOutcome, delay_s: float) -> Non
     _forget_reports(row)
     row.status = TaskStatus.PENDING.value
     row.run_at_ms = latest_due_ms(ledger.steady_ms, delay_s)
-    row.delayed = int(row.run_at_ms > ledger.steady_ms)
-    if row.delayed:
-        ledger.delayed_until(row.run_at_ms)
-    else:
-        ledger.ready(row)
+    row.delayed = ledger.delay_until(row.run_at_ms)
+    ledger.ready(row)
 
 
 def _end_round_early(ledger: Ledger, row: Row) -> None:
@@ -453,15 +450,15 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     row.bytes_done = row.bytes_total = None
     row.ttl_ms, row.ttl_first, row.expires_at_ms = new.ttl_ms, int(new.ttl_first), new.expires_at_ms
     row.depends_on, row.on_dependency_failure = encode_ids(new.depends_on), new.on_dependency_failure
-    row.run_at_ms, row.delayed = new.run_at_ms, int(new.run_at_ms is not None and new.run_at_ms > ledger.steady_ms)
+    row.run_at_ms = new.run_at_ms
     row.waited_ms, row.ready_ms, row.effective, row.ages = 0, None, None, int(ledger.ages)
     if row.unmet:
         row.status, row.delayed = TaskStatus.BLOCKED.value, 0
+    else:
+        row.delayed = ledger.delay_until(new.run_at_ms, new.delay)
     ledger.children_counted(row)
     ledger.begin_round((row.id, new.label, new.payload, new.fail_fast, new.max_failures, new.child_concurrency))
     ledger.changed(row)
-    if row.delayed and row.run_at_ms is not None:
-        ledger.delayed_until(row.run_at_ms)
     ledger.ready(row)
 
 

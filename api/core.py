@@ -34,6 +34,7 @@ from millrace.model.rows import Claim, NewTask, Phase
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import decode_tags
 from millrace.preparing import Preparer, place_of
+from millrace.recurrence import code_series
 from millrace.registry import Registry
 from millrace.store import records
 from millrace.store.connection import locate
@@ -79,6 +80,7 @@ class Core(Registry):
             catalog=self,
             bodies=Calls(self),
             settings=replace(settings, task_rates=self._note_rates),
+            code_series=lambda: code_series(self),
         )
         self._preparer = Preparer(
             self.domains,

@@ -37,12 +37,13 @@ from millrace.model.retry import Retry
 from millrace.operations import at_least
 from millrace.options import check_ttl
 from millrace.pausing import Pausing
+from millrace.schedules import Scheduling
 from millrace.submitting import Submitting
 from millrace.task import Domain
 from millrace.tuning import Tuning
 
 
-class Scheduler(Submitting, Looking, Acting, Pausing, Tuning):
+class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
     """Opens the store, recovers it, and runs tasks between ``start()`` and ``stop()``; usable from any thread.
 
     ``with Scheduler("tasks.db", domains=[media]) as scheduler:`` starts and stops it. Submitting before ``start()`` queues.

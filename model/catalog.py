@@ -1,8 +1,10 @@
 """What the runtime has to know of a task's code: never the code itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from millrace.model.rows import NewTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +13,18 @@ class Traits:
 
     has_finalizer: bool
     has_hook: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSeries:
+    """The series that tasks have by their decorators."""
+
+    domains: frozenset[str] = frozenset()
+    """Whose tasks this program has: what it does not know of other domains says nothing."""
+    schedules: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The JSON texts of the schedules, by task name."""
+    submissions: tuple[NewTask, ...] = ()
+    """Those of tasks whose payload need not be given: they begin with the start."""
 
 
 class Catalog(Protocol):

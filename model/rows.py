@@ -61,6 +61,8 @@ class Stop(IntEnum):
     """It made room for a more urgent task."""
     PAUSED = 2
     """A pause applies to it: it goes on when none does any more."""
+    SERIES = 3
+    """It has not begun, and its series is paused: it goes on when that does."""
 
 
 class Row(msgspec.Struct, array_like=True):
@@ -137,6 +139,27 @@ class Row(msgspec.Struct, array_like=True):
     def is_ready(self) -> bool:
         """True where nothing but a slot (or its parent's offer) is between the task and a start."""
         return self.status == "pending" and not self.delayed and not self.held
+
+
+class SeriesRow(msgspec.Struct, array_like=True):
+    """A series of runs; fields are in the order of columns."""
+
+    id: int
+    name: str
+    key: str
+    schedule: str
+    submission: str
+    in_code: int
+    holds_key: int
+    state: Literal["active", "paused", "ended"] = "active"
+    paused_at_ms: int | None = None
+    run_id: int | None = None
+    next_run_ms: int | None = None
+    watch: int = 0
+    last_run_ms: int | None = None
+    runs: int = 0
+    skipped: int = 0
+    owed: str | None = None
 
 
 class PlainEnd(msgspec.Struct, array_like=True, frozen=True):
@@ -284,8 +307,9 @@ class NewTask(Unshown, msgspec.Struct):
     on_dependency_failure: str = "cancel"
     schedule: str | None = None
     """JSON text of the schedule (model.schedule): the submission starts a series."""
-    schedule_from: Literal["submission", "task"] = "submission"
-    """Who gave ``schedule``: one of the task's own decorator follows what the code says at each start."""
+    schedule_from: Literal["submission", "task", "start"] = "submission"
+    """Who gave ``schedule``: that of the task's decorator follows what the code says at each start, which submits it itself
+    ("start") where no payload must be given."""
     delay: int = 1
     """Which clock ``run_at_ms`` is a time of (``Delay``)."""
     series_id: int | None = None

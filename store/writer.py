@@ -28,6 +28,7 @@ from millrace.model.rows import (
 )
 from millrace.store.connection import wait_when_busy
 from millrace.store.pausing import PauseWriter
+from millrace.store.series import SeriesTable
 from millrace.store.statements import SQL
 from millrace.store.tuning import TuningWriter
 
@@ -98,6 +99,7 @@ class Writer:
         self._connection = connection
         self._cursor = connection.cursor()
         self._is_synced = False
+        self.series = SeriesTable(self._cursor)
         self.pauses = PauseWriter(self._cursor)
         self.tuning = TuningWriter(self._cursor)
 
@@ -329,17 +331,17 @@ class Writer:
         self._run("let_age", limit=limit)
         return self._connection.changes()
 
-    def promote_due(self, now: int, limit: int) -> list[int]:
-        """Make tasks whose time has come ready; their ids."""
-        text = self._value("select_due", now=now, limit=limit)
+    def promote_due(self, now: int, limit: int, *, by_wall_clock: bool = False) -> list[int]:
+        """Make tasks whose time has come by a clock ready; their ids."""
+        text = self._value("select_due_by_wall_clock" if by_wall_clock else "select_due", now=now, limit=limit)
         ids = _decode_ids(text)
         if ids:
             self._run("promote_due", ids=text)
         return ids
 
-    def next_due(self) -> int | None:
-        """The earliest time in ms at which a delayed task is due."""
-        due: int | None = self._value("select_next_due")
+    def next_due(self, *, by_wall_clock: bool = False) -> int | None:
+        """The earliest time in ms at which a delayed task is due by a clock."""
+        due: int | None = self._value("select_next_due_by_wall_clock" if by_wall_clock else "select_next_due")
         return due
 
     # Keys

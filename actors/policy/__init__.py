@@ -17,5 +17,6 @@
 | ``intensity`` | when failing actors stop the scheduler |
 | ``patience`` | how long a request that is in no hurry waits for company |
 | ``rollup`` | how far a parent is, by its children |
+| ``series`` | when the runs of a series are due, and what becomes of due times that were missed |
 | ``retention`` | which settled rows are pruned |
 """

@@ -35,6 +35,7 @@ CREATE TABLE new_task (
     held INTEGER NOT NULL DEFAULT 0,
     -- its parent bounds its children: only so many of its lanes run at once
     limited INTEGER NOT NULL DEFAULT 0,
+    -- until run_at_ms: 1 by the steady clock, 2 by the wall clock, 3 the same, once its series has been looked at
     delayed INTEGER NOT NULL DEFAULT 0,
     run_at_ms INTEGER,
     retries INTEGER NOT NULL DEFAULT 0 CONSTRAINT retries_count_up CHECK (retries >= 0),
@@ -79,7 +80,7 @@ CREATE TABLE new_task (
     ages INTEGER NOT NULL DEFAULT 0,
     -- the priority by which its last run started; NULL: the stored one
     effective INTEGER,
-    -- 1: the body was preempted, 2: it was stopped by a pause
+    -- 1: the body was preempted, 2: it was stopped by a pause, 3: it has not begun and its series is paused
     paused INTEGER NOT NULL DEFAULT 0,
     ttl_ms INTEGER,
     ttl_first INTEGER NOT NULL DEFAULT 0,
@@ -128,6 +129,7 @@ CREATE INDEX task_ready ON task (lane, phase, id) WHERE status = 'pending' AND d
 -- The same by how long they have waited, for those whom waiting raises.
 CREATE INDEX task_elder ON task (lane, ready_ms, id) WHERE status = 'pending' AND delayed = 0 AND held = 0 AND ages = 1;
 CREATE INDEX task_delayed ON task (run_at_ms) WHERE delayed = 1;
+CREATE INDEX task_delayed_by_wall_clock ON task (run_at_ms) WHERE delayed = 2;
 -- Two of them, so that a start, which changes no end, touches neither.
 CREATE INDEX task_child ON task (parent_id) WHERE parent_id IS NOT NULL AND closing IS NULL;
 CREATE INDEX task_closing_child ON task (parent_id, closing) WHERE parent_id IS NOT NULL AND closing IS NOT NULL;
@@ -218,21 +220,27 @@ CREATE TABLE series (
     key TEXT NOT NULL,
     schedule TEXT NOT NULL CONSTRAINT schedule_decodes CHECK (json_valid(schedule)),
     submission TEXT NOT NULL CONSTRAINT submission_decodes CHECK (json_valid(submission)),
-    -- 1: it comes from the task's decorator
+    -- the schedule: 0 is the submission's, 1 that of its task's decorator; 2: the same, and start() made it
     in_code INTEGER NOT NULL DEFAULT 0,
+    -- 0: its policy is ALLOW
+    holds_key INTEGER NOT NULL DEFAULT 1,
     state TEXT NOT NULL DEFAULT 'active' CONSTRAINT state_is_known CHECK (state IN ('active', 'paused', 'ended')),
+    paused_at_ms INTEGER,
     -- the run that is active; NULL: the next is only due
     run_id INTEGER,
+    -- the next due time that has not come; NULL: that depends on when its run ends, or the run that waits has it
     next_run_ms INTEGER,
+    -- the clock by which that is looked at: 0 none, 1 the steady one, 2 the wall clock
+    watch INTEGER NOT NULL DEFAULT 0,
     last_run_ms INTEGER,
     runs INTEGER NOT NULL DEFAULT 0,
     skipped INTEGER NOT NULL DEFAULT 0,
     -- due times that were missed and are still to be made up for
-    owed TEXT
+    owed TEXT CONSTRAINT owed_decodes CHECK (owed IS NULL OR json_valid(owed))
 ) STRICT;
 
-CREATE UNIQUE INDEX series_key ON series (name, key) WHERE state <> 'ended';
-CREATE INDEX series_due ON series (next_run_ms) WHERE state = 'active' AND run_id IS NULL;
+CREATE UNIQUE INDEX series_key ON series (name, key) WHERE state <> 'ended' AND holds_key = 1;
+CREATE INDEX series_due ON series (watch, next_run_ms) WHERE state = 'active' AND watch > 0;
 
 -- What is paused: scope is 'scheduler', 'domain' or 'group'.
 CREATE TABLE pause (

@@ -34,7 +34,7 @@ SELECT
     t.on_dependency_failure, t.series_id, t.version, t.expected_io, e.value ->> 5, e.value ->> 6, e.value ->> 7, e.value ->> 8
 FROM json_each(:settled) AS e CROSS JOIN task AS t ON t.id = e.value ->> 0
 WHERE t.run = e.value ->> 1 AND t.executing = 1 AND t.status = 'running' AND t.phase = 1 AND t.closing IS NULL
-    AND t.child_total = 0 AND t.rerun IS NULL;
+    AND t.child_total = 0 AND t.rerun IS NULL AND t.series_id IS NULL;
 
 -- name: select_moved
 -- Which of these have just been copied into the history, and not been deleted from the queue yet?

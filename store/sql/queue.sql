@@ -145,6 +145,14 @@ SELECT json_group_array(id) FROM (
 -- name: select_next_due
 SELECT min(run_at_ms) FROM task INDEXED BY task_delayed WHERE delayed = 1;
 
+-- name: select_due_by_wall_clock
+SELECT json_group_array(id) FROM (
+    SELECT id FROM task INDEXED BY task_delayed_by_wall_clock
+    WHERE delayed = 2 AND run_at_ms <= :now ORDER BY run_at_ms LIMIT :limit);
+
+-- name: select_next_due_by_wall_clock
+SELECT min(run_at_ms) FROM task INDEXED BY task_delayed_by_wall_clock WHERE delayed = 2;
+
 -- name: delete_tasks
 DELETE FROM task WHERE id IN (SELECT value FROM json_each(:ids));
 

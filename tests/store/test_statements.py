@@ -137,7 +137,7 @@ def test_every_read_of_many_rows_names_its_index() -> None:
     """A statement over the queue or the history by anything but the id says which index it takes, or reads all on purpose."""
     for name, sql in SQL.items():
         for table in re.findall(r"\bINDEXED BY (\w+)", sql):
-            assert table.startswith(("task_", "history_", "edge_")), name
+            assert table.startswith(("task_", "history_", "edge_", "series_")), name
 
 
 def test_a_file_is_taken_apart_by_its_headers() -> None:

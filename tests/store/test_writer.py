@@ -237,7 +237,7 @@ def test_more_rows_than_a_statement_takes_are_all_taken(writer: Writer) -> None:
     """Inserted, loaded, written back, claimed and settled in several statements."""
     count = 2 * CHUNK + 1
     ids = range(1, count + 1)
-    writer.insert_tasks([new(n) for n in ids])
+    writer.insert_tasks([new(n, series_id=None) for n in ids])
     rows = writer.load_rows(list(ids))
     assert [row.id for row in rows] == list(ids)
     for row in rows:

@@ -108,7 +108,7 @@ INVARIANTS: Final[dict[str, str]] = {
     "E4 a verdict has its error": """
         SELECT id FROM task WHERE closing IN ('failed', 'dead_letter') AND ifnull(error, '') = ''""",
     "D1 what is delayed is pending and has its time": """
-        SELECT id FROM task WHERE delayed = 1 AND (status NOT IN ('pending', 'parked') OR run_at_ms IS NULL)""",
+        SELECT id FROM task WHERE delayed <> 0 AND (status NOT IN ('pending', 'parked') OR run_at_ms IS NULL)""",
     "L1 children of a bounded parent, and no others, are offered by it": """
         SELECT c.id FROM task c LEFT JOIN task p ON p.id = c.parent_id
         WHERE c.limited <> (p.child_concurrency IS NOT NULL)""",

@@ -27,7 +27,7 @@ Controlled = (
 )
 
 
-def carry_out(  # noqa: C901, PLR0911 - one a request
+def carry_out(  # noqa: C901, PLR0911, PLR0912 - one a request
     ledger: Ledger, request: Controlled
 ) -> CancelResult | list[int] | Stored | int | None:
     """The answer to a request; a MillraceError refuses it."""

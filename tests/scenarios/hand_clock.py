@@ -24,11 +24,12 @@ class HandClock:
         self._wall_ms = int(now.timestamp() * 1000) - time.time_ns() // 1_000_000
         monkeypatch.setattr(SystemTimes, "monotonic", lambda times: self._real_monotonic() + self._steady_s)
         monkeypatch.setattr(SystemTimes, "wall_ms", lambda times: self._now_ms())
-        monkeypatch.setattr(SystemTimes, "__init__", lambda times: self._anchor(times))
-        monkeypatch.setattr(SystemTimes, "steady_ms", lambda times: times._anchor_ms + int(times.monotonic() * 1000))
 
-    def _anchor(self, times: SystemTimes) -> None:
-        times._anchor_ms = self._now_ms() - int(times.monotonic() * 1000)
+        def anchor(times: SystemTimes) -> None:
+            times._anchor_ms = self._now_ms() - int(times.monotonic() * 1000)
+
+        monkeypatch.setattr(SystemTimes, "__init__", anchor)
+        monkeypatch.setattr(SystemTimes, "steady_ms", lambda times: times._anchor_ms + int(times.monotonic() * 1000))
 
     def _now_ms(self) -> int:
         return self._real_ns() // 1_000_000 + self._wall_ms

@@ -16,6 +16,7 @@ from millrace.actors.dispatches import (
     LanesFound,
     PageLoaded,
     RunsEnded,
+    TasksPreempted,
     TasksReady,
 )
 from millrace.actors.effects import CountKey, Effects
@@ -114,6 +115,8 @@ class Delivery:
             self._dispatcher.tell(Interrupted(tuple(effects.interrupts)))
         if effects.ready:
             self._dispatcher.tell(TasksReady(tuple(effects.ready)))
+        if effects.preempted:
+            self._dispatcher.tell(TasksPreempted(tuple(effects.preempted)))
         if effects.hooks:
             self._dispatcher.tell(HooksDue(tuple(effects.hooks)))
         if effects.next_due_ms is not None or effects.next_wall_ms is not None:

@@ -7,7 +7,7 @@ Never: touches SQLite, runs user code, blocks.
 Dies: with its next message after an error; its successor begins from the executor's runs and an empty queue.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -36,27 +36,37 @@ from millrace.actors.dispatches import (
     TasksReady,
     ThreadEnded,
 )
+from millrace.actors.gating import Gating
 from millrace.actors.hooks import HookQueue
 from millrace.actors.mailbox import Mailbox, Reply, Tells
 from millrace.actors.overdue import Overdue
 from millrace.actors.policy.admission import Lookahead
+from millrace.actors.policy.gate import IoGate
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Order
-from millrace.actors.policy.queue import ASIDE, Aside, Holding, ReadyQueue
+from millrace.actors.policy.pressure import Pressure
+from millrace.actors.policy.queue import Aside, Holding, ReadyQueue
 from millrace.actors.policy.scopes import Scope
+from millrace.actors.preemption import Preemption
 from millrace.actors.requests import ClaimTasks, FindLanes, PutBack, Refill, Request
+from millrace.actors.sampler import Readings
 from millrace.actors.times import Times
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
 from millrace.model.errors import InterruptReason
 from millrace.model.lanes import make_lane
-from millrace.model.limits import Aging
+from millrace.model.limits import DEFAULT_THROTTLE, Aging, Throttle
+from millrace.model.records import IoBudget
 from millrace.model.rows import Claim, Phase, Ready
 
 RECALL_AFTER_S: Final = 0.05
 """Runs claimed ahead that have not begun by then go back to the queue: their slots are held by longer ones than expected."""
 SOON_S: Final = 0.001
 """Timers nearer to each other than this are one."""
+
+
+def _unknown(_name: str) -> None:
+    """Nothing is known of any task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,13 @@ class DispatchSettings:
     max_crashes: int
     """A task one crash short of this starts only while no other such task runs."""
     aging: Aging | None = None
+    preempt_at: int | None = 0
+    throttle: Throttle = DEFAULT_THROTTLE
+    has_resources: bool = False
+    """Whether anything reads what the machine moves, so that the IO gate can hold bodies."""
+    bandwidth_limit: float | None = None
+    means: Callable[[str], IoBudget | None] = _unknown
+    """What runs of a task have moved on average, by its name."""
 
 
 class Dispatcher(Actor):
@@ -110,17 +127,15 @@ class Dispatcher(Actor):
             now=times.monotonic(),
             steady_ms=times.steady_ms(),
             gate=self._hold_up,
+            preempt_at=settings.preempt_at,
         )
         self._lookahead = Lookahead()
         self._is_watching_lead = False
         self._ended_count = 0
         self._last_claimed: Order = (-1, 0, 0)
         """No claim comes after this in the order of starts."""
+        self._now = times.monotonic()
         self._look_at: float | None = None
-        self._suspects: set[int] = set()
-        """Claimed tasks that are one crash short of the dead letters."""
-        self._held_back: dict[int, Ready] = {}
-        """Ready tasks that wait for a suspect's end."""
         self._hooks = HookQueue(persistence)
         self._overdue = Overdue(
             mailbox,
@@ -132,6 +147,15 @@ class Dispatcher(Actor):
             free=lambda task_id: self._free((task_id,)),
             offer=self._queue.offer,
         )
+        self._gating = Gating(
+            executors,
+            self._overdue,
+            pressure=Pressure(settings.throttle),
+            io=IoGate(settings.bandwidth_limit, is_on=settings.has_resources),
+            means=settings.means,
+            max_crashes=settings.max_crashes,
+        )
+        self._preemption = Preemption(settings.preempt_at, persistence=persistence, ask=self._preempt)
 
     def on_start(self) -> None:
         """Begin with the runs that are under way; what is ready comes lane by lane."""
@@ -148,12 +172,20 @@ class Dispatcher(Actor):
 
     def _take_over(self, run: Run) -> None:
         claim = run.claim
-        self._queue.hold(Holding(_ready(claim), claim.effective if claim.effective is not None else claim.priority))
+        holding = Holding(_ready(claim), claim.effective if claim.effective is not None else claim.priority)
+        self._queue.hold(holding)
         if run.waits:
             self._queue.lend(claim.id)
-        if self._is_suspect(claim.crashes):
-            self._suspects.add(claim.id)
+        self._note_start(holding)
+        if run.asked is not None:
+            self._preemption.asked(claim.id, self._times.monotonic())
+        elif self._queue.limits.holds(claim.name, claim.grp):
+            self._ask(claim.id, claim.run, "paused")
         self._overdue.guard(run)
+
+    def _note_start(self, holding: Holding) -> None:
+        self._gating.started(holding)
+        self._preemption.started(holding.task.id)
 
     @property
     def _slots(self) -> int:
@@ -161,7 +193,8 @@ class Dispatcher(Actor):
 
     def receive(self, messages: Sequence[Message]) -> None:
         """Take note of everything, then fill the slots once."""
-        self._queue.at(self._times.monotonic(), self._times.steady_ms())
+        self._now = self._times.monotonic()
+        self._queue.at(self._now, self._times.steady_ms())
         for message in messages:
             self._handle(message)
         self._fill()
@@ -211,10 +244,13 @@ class Dispatcher(Actor):
                 self._on_set_dispatching(is_on, reply)
             case LookAgain():
                 self._look_at = None
+                self._gating.look_again(self._queue)
             case LeadChecked(ended_before):
                 self._on_lead_checked(ended_before)
-            case TasksPreempted():
-                pass
+            case TasksPreempted(priorities):
+                self._preemption.preempted(priorities)
+            case Readings():
+                self._gating.read(self._queue, message, self._now)
             case _:
                 assert_never(message)
 
@@ -230,20 +266,18 @@ class Dispatcher(Actor):
     def _free(self, ids: Iterable[int], *, is_undone: bool = False) -> None:
         for task_id in ids:
             self._queue.release(task_id, is_undone=is_undone)
-            if task_id in self._suspects:
-                self._suspects.discard(task_id)
-                waiting, self._held_back = self._held_back, {}
-                self._queue.offer(waiting.values())
-
-    def _is_suspect(self, crashes: int) -> bool:
-        """One death of the process more, and it is a dead letter."""
-        return 0 < crashes >= self._settings.max_crashes - 1
+            self._gating.ended(self._queue, task_id)
+            self._preemption.ended(task_id)
 
     def _on_limits(self, limits: Limits) -> None:
         before = self._queue.limits
         self._queue.set_limits(limits)
         if limits.slots != before.slots:
             self._executors.resize(limits.slots)
+        for run in self._executors.runs():
+            name, group = run.claim.name, run.claim.grp
+            if limits.holds(name, group) and not before.holds(name, group):
+                self._ask(run.claim.id, run.claim.run, "paused")
 
     # Filling
 
@@ -258,6 +292,7 @@ class Dispatcher(Actor):
             self._claim(picked, is_ahead=lead >= 4 * self._slots)
             if lead and not self._is_watching_lead:
                 self._watch_lead()
+        self._preemption.balance(self._queue, self._now)
         pages = self._queue.pages()
         if pages:
             self._persistence.tell(Refill(tuple(pages)))
@@ -279,19 +314,12 @@ class Dispatcher(Actor):
                 break
             holding = queue.start(task)
             picked.append(holding)
-            if self._is_suspect(task.crashes):
-                self._suspects.add(task.id)
+            self._note_start(holding)
             self._last_claimed = max(self._last_claimed, (holding.effective, task.phase, task.id))
         return picked
 
     def _hold_up(self, task: Ready, effective: int) -> Scope | Aside | None:
-        """What stands in the way of a task that all limits let start."""
-        if self._overdue.abandoned and self._overdue.hold(task):
-            return ASIDE
-        if self._suspects and self._is_suspect(task.crashes):
-            self._held_back[task.id] = task
-            return ASIDE
-        return None
+        return self._gating.hold_up(self._queue, task, effective, self._now)
 
     def _overtake(self) -> list[Holding]:
         """All room is taken, that for starts ahead too: what is more urgent than those that have not begun takes their room."""
@@ -329,10 +357,11 @@ class Dispatcher(Actor):
 
     def _look_later(self) -> None:
         """Where time alone may let something start, look again then."""
-        wait_s = self._queue.next_look()
+        waits = (self._queue.next_look(), self._gating.due_in(self._now), self._preemption.look_in)
+        wait_s = min((wait for wait in waits if wait is not None), default=None)
         if wait_s is None:
             return
-        at = self._times.monotonic() + wait_s
+        at = self._now + wait_s
         if self._look_at is None or at < self._look_at - SOON_S:
             self._look_at = at
             self._clock.tell(Arm(wait_s, self._address, LookAgain()))
@@ -348,11 +377,21 @@ class Dispatcher(Actor):
 
     def _on_interrupted(self, runs: Iterable[tuple[int, int, InterruptReason]]) -> None:
         for task_id, run, reason in runs:
-            if self._executors.withdraw_one(task_id, run):
-                self._free((task_id,), is_undone=True)
-                self._persistence.tell(PutBack(((task_id, run),)))
-            elif self._executors.interrupt(task_id, run, reason):
-                self._overdue.watch_stop(task_id, run, reason)
+            self._ask(task_id, run, reason)
+
+    def _ask(self, task_id: int, run: int, reason: InterruptReason) -> None:
+        """Ask a run to stop; one that has not begun goes back to the queue."""
+        if self._executors.withdraw_one(task_id, run):
+            self._free((task_id,), is_undone=True)
+            self._persistence.tell(PutBack(((task_id, run),)))
+        elif self._executors.interrupt(task_id, run, reason):
+            self._preemption.asked(task_id, self._now)
+            self._overdue.watch_stop(task_id, run, reason)
+
+    def _preempt(self, task_id: int) -> None:
+        run = self._executors.run_of(task_id)
+        if run is not None:
+            self._ask(task_id, run.claim.run, "preempted")
 
 
 def _ready(claim: Claim) -> Ready:

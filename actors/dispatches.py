@@ -6,6 +6,7 @@ from typing import TypeAlias
 from millrace.actors.mailbox import Reply
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Place
+from millrace.actors.sampler import Readings
 from millrace.model.errors import InterruptReason
 from millrace.model.lanes import Lane
 from millrace.model.rows import Ready
@@ -143,9 +144,9 @@ class SetDispatching:
 
 @dataclass(frozen=True, slots=True)
 class TasksPreempted:
-    """(task, priority): preempted, and paused until the urgent have run."""
+    """Priorities of tasks that were preempted, and are paused until the urgent have run."""
 
-    tasks: tuple[tuple[int, int], ...]
+    priorities: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,4 +182,5 @@ Message: TypeAlias = (
     | TasksPreempted
     | LookAgain
     | LeadChecked
+    | Readings
 )

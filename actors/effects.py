@@ -47,6 +47,8 @@ class Effects:
     """For the dispatcher: tasks that can start."""
     interrupts: list[tuple[int, int, InterruptReason]] = field(default_factory=list[tuple[int, int, InterruptReason]])
     """(task, run, reason): runs to be asked to stop."""
+    preempted: list[int] = field(default_factory=list[int])
+    """Priorities of tasks that have stopped for more urgent ones."""
     cascades: list[int] = field(default_factory=list[int])
     """Parents with children that have still to be told of the end."""
     settled: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])

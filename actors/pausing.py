@@ -125,7 +125,9 @@ def stop(ledger: Ledger, row: Row, reason: str) -> None:
     row.paused = Stop.PAUSED if is_held or reason == "paused" else Stop.PREEMPTED
     ledger.changed(row)
     ledger.tell(events.Preempted if reason == "preempted" else events.Paused, row)
-    if row.paused == Stop.PAUSED and not is_held:
+    if row.paused == Stop.PREEMPTED:
+        ledger.effects.preempted.append(row.priority)
+    elif not is_held:
         _go_on(ledger, row)  # the pause was over before its body was
 
 

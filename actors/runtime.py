@@ -46,6 +46,8 @@ from millrace.actors.requests import (
     Submit,
     Tune,
 )
+from millrace.actors.sampler import Sampler
+from millrace.actors.sources import sources_of
 from millrace.actors.supervisor import Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.tally import Tally
@@ -165,6 +167,9 @@ class Runtime:
         self.persistence: Mailbox[Request] = Mailbox("persistence")
         self.clock: Mailbox[Any] = Mailbox("clock")
         self.dispatcher: Mailbox[Any] = Mailbox("dispatcher")
+        self.sampler: Mailbox[Any] = Mailbox("sampler")
+        self._sources = sources_of(settings.pressure, settings.resources, settings.bandwidth_limit, self.times)
+        self._first_reading: Reply[None] | None = None
         self.guardian_box: Mailbox[Any] = Mailbox("guardian")
         self.executors = executors(
             bodies, self.persistence.tell, on_begin=self._on_begin, on_thread_end=self._on_thread_end
@@ -259,6 +264,7 @@ class Runtime:
             factories=[
                 ("persistence", self._make_persistence),
                 ("clock", self._make_clock),
+                *([("sampler", self._make_sampler)] if self._sources.all else []),
                 ("dispatcher", self._make_dispatcher),
             ],
             restarts=self._settings.restarts,
@@ -279,7 +285,12 @@ class Runtime:
         reply: Reply[None] = Reply()
         self.persistence.tell(Recover(self._settings.max_crashes, reply, self._code_series()))
         self._await(reply)
-        self._start_actors("clock", "dispatcher")
+        self._start_actors("clock")
+        if self._sources.all:
+            self._first_reading = Reply()
+            self._start_actors("sampler")
+            self._await(self._first_reading)  # so that nothing starts before the pressure is known
+        self._start_actors("dispatcher")
 
     def _start_actors(self, *names: str) -> None:
         reply: Reply[None] = Reply()
@@ -333,6 +344,19 @@ class Runtime:
             sweep_interval_s=self._settings.sweep_interval_s,
         )
 
+    def _make_sampler(self) -> Actor:
+        if self._guardian is None:
+            raise AssertionError("made by the guardian")
+        return Sampler(
+            self.sampler,
+            self.loop,
+            self._guardian.watch,
+            times=self.times,
+            sources=self._sources,
+            dispatcher=self.dispatcher,
+            first=self._first_reading,
+        )
+
     def _make_dispatcher(self) -> Actor:
         if self._guardian is None:
             raise AssertionError("made by the guardian")
@@ -350,6 +374,10 @@ class Runtime:
                 cancel_timeout_s=self._settings.cancel_timeout_s,
                 max_crashes=self._settings.max_crashes,
                 aging=self._settings.aging,
+                preempt_at=self._settings.preempt_at,
+                throttle=self._settings.throttle,
+                has_resources=self._sources.resources is not None,
+                bandwidth_limit=self._settings.bandwidth_limit,
             ),
             is_dispatching=self._state is not Phases.STOPPING,
         )

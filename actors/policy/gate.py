@@ -39,6 +39,11 @@ class IoGate:
         """Expected and recorded, of runs that expect something."""
         self._reserved = [0, 0, 0, 0]
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything reads, so that bodies can be held."""
+        return self._is_on
+
     # What the machine is at
 
     def reading(self, snapshot: ResourceSnapshot, now: float) -> None:

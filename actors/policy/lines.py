@@ -137,6 +137,10 @@ class Line:
         """The first task, left where it is; None where it is still in the store, or the line is empty."""
         return None if self.order is None else self._members.get(self.order[2])
 
+    def firsts(self, count: int) -> list[tuple[Order, Ready]]:
+        """The first so many tasks in memory, in the order of starts."""
+        return [(order, self._members[order[2]]) for order in heapq.nsmallest(count, self._orders.values())]
+
     def remove(self, task_id: int) -> Ready | None:
         """Take a task out; None where it is not here."""
         task = self._members.pop(task_id, None)

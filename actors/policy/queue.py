@@ -51,6 +51,14 @@ class Holding:
     is_lent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Wanting:
+    """An urgent task that lacks nothing but slots, and the scopes that have none; beside those of the scheduler."""
+
+    task: Ready
+    full: tuple[Scope, ...]
+
+
 class Aside:
     """The verdict that a task cannot start, and that whoever says so keeps it until it can."""
 
@@ -68,12 +76,25 @@ class ReadyQueue:
         aging: how waiting raises priority; None: not at all.
         now: monotonic seconds.
         gate: asked before each start, after all limits.
+        preempt_at: tasks of this stored priority and more urgent ones are named by ``wanting``; None: none is.
     """
 
-    def __init__(self, limits: Limits, *, aging: Aging | None, now: float, steady_ms: int, gate: Gate) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        aging: Aging | None,
+        now: float,
+        steady_ms: int,
+        gate: Gate,
+        preempt_at: int | None = None,
+    ) -> None:
         self.scopes = Scopes(limits)
         self._aging = aging
         self._gate = gate
+        self._preempt_at = -1 if preempt_at is None else preempt_at
+        self._urgent: dict[int, Line] = {}
+        """Lines of tasks that preempt."""
         self._now = now
         self._steady_ms = steady_ms
         self._lines: dict[int, Line] = {}
@@ -209,6 +230,24 @@ class ReadyQueue:
                 self._park(line, obstacle)
             elif task is not None:
                 self._take_out(line, task.id)
+
+    def wanting(self) -> list[Wanting]:
+        """Tasks that preempt and lack nothing but slots, in the order in which they would start; as many as there are slots."""
+        if not self._urgent or self.limits.is_paused:
+            return []
+        slots = self.limits.slots
+        found: list[tuple[Order, Wanting]] = []
+        for line in self._urgent.values():
+            scopes = self._scopes_of(line)
+            full = tuple(scope for scope in scopes if scope.bucket is None and not scope.has_room(self._now))
+            if any(scope.is_paused for scope in full) or (not full and self._busy < slots):
+                continue
+            has_tokens = all(scope.has_room(self._now) for scope in scopes if scope.bucket is not None)
+            for order, task in line.firsts(slots):
+                if has_tokens or task.phase == Phase.FINALIZER:
+                    found.append((order, Wanting(task, full)))
+        found.sort(key=lambda each: each[0])
+        return [wanting for order, wanting in found[:slots] if self._gate(wanting.task, order[0]) is None]
 
     def start(self, task: Ready) -> Holding:
         """Take out a task that was chosen: it takes its places and tokens."""
@@ -360,6 +399,8 @@ class ReadyQueue:
                 is_complete=self._are_lanes_known,
             )
             self._lines[lane.number] = line
+            if lane.priority <= self._preempt_at:
+                self._urgent[lane.number] = line
             if not line.is_complete:
                 self._to_open(line)
                 self._want_more(line)
@@ -368,6 +409,7 @@ class ReadyQueue:
     def _forget(self, line: Line) -> None:
         if not len(line) and line.is_complete:
             del self._lines[line.lane.number]
+            self._urgent.pop(line.lane.number, None)
             if line.scopes is not None:
                 self.scopes.unref(line.scopes)
 

@@ -77,11 +77,12 @@ SELECT json_group_array(json_array(
     t.retries, t.max_retries, t.crashes, t.options, t.error, t.created_at_ms, t.run_at_ms,
     ifnull(:now, t.started_at_ms), t.cancel_requested_at_ms, t.child_total, t.grp, t.tags,
     CASE :what WHEN 'task' THEN :effective ->> CAST(t.id AS TEXT) ELSE t.effective END, t.ready_ms,
-    t.expires_at_ms, t.depends_on, t.retry_of, t.series_id, t.version, t.expected_io))
+    CASE WHEN :what = 'task' AND t.ttl_first = 1 AND t.phase = 1 AND t.expires_at_ms IS NULL THEN :steady + t.ttl_ms
+        ELSE t.expires_at_ms END, t.depends_on, t.retry_of, t.series_id, t.version, t.expected_io))
 FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value
 WHERE CASE :what
     WHEN 'task' THEN t.status = 'pending' AND t.delayed = 0 AND t.held = 0
-        AND (t.expires_at_ms IS NULL OR t.expires_at_ms > :steady OR t.phase = 0)
+        AND (t.expires_at_ms IS NULL OR t.expires_at_ms >= :steady OR t.phase = 0)
     WHEN 'hook' THEN t.phase = 4 AND t.executing = 0
     ELSE t.executing = 1 END;
 
@@ -91,11 +92,12 @@ WHERE CASE :what
 UPDATE task SET
     status = 'running', executing = 1, run = run + 1, phase_runs = phase_runs + 1, started_at_ms = :now,
     waited_ms = max(0, :steady - ifnull(ready_ms, :steady)), effective = :effective ->> CAST(id AS TEXT),
-    expires_at_ms = CASE WHEN ttl_first AND phase = 1 AND expires_at_ms IS NULL THEN :steady + ttl_ms ELSE expires_at_ms END,
+    expires_at_ms = CASE WHEN ttl_first = 1 AND phase = 1 AND expires_at_ms IS NULL THEN :steady + ttl_ms
+        ELSE expires_at_ms END,
     progress = CASE WHEN child_total THEN progress END
 WHERE id IN (SELECT value FROM json_each(:ids))
     AND status = 'pending' AND delayed = 0 AND held = 0
-    AND (expires_at_ms IS NULL OR expires_at_ms > :steady OR phase = 0);
+    AND (expires_at_ms IS NULL OR expires_at_ms >= :steady OR phase = 0);
 
 -- name: select_ready
 -- The next page of a lane in the order of starts, and how many children at once its parent allows.

@@ -17,6 +17,7 @@ from millrace.model.records import IoBudget
 from millrace.model.redaction import REDACTED
 from millrace.model.redaction import redact as hide
 from millrace.model.retry import Retry
+from millrace.model.rows import NewTask
 from millrace.model.schedule import Schedule
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
 from millrace.model.tags import NO_TAGS
@@ -221,6 +222,8 @@ class Task(Generic[P, R]):
         self.fn = fn
         self.definition = definition
         self.own_options = own_options
+        self.common: tuple[object, NewTask] | None = None
+        """What the scheduler that was submitted to last has found out of the options: kept by it, for the next submission."""
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> "Submission[R]":
         """One submission as a value.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.model.errors import InvalidTask
-from millrace.model.names import check_key, check_label, check_task_name
+from millrace.model.names import check_group, check_key, check_label, check_task_name, check_text
 
 
 @given(st.text())
@@ -66,3 +66,28 @@ def test_refused_names(name: object) -> None:
     """Control characters, "::", surrogates and other types are InvalidTask under the given word."""
     with pytest.raises(InvalidTask, match="domain: expected"):
         check_task_name(name, "domain")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=256))
+def test_groups(group: str) -> None:
+    """S-259: every text of 1 to 256 characters is a group, as it is: with case, wildcards and spaces."""
+    assert check_group(group) == group
+
+
+@pytest.mark.parametrize("group", ["", "g" * 257, "a\0b", "\udcff", None, 5, b"g"], ids=ascii)
+def test_refused_groups(group: object) -> None:
+    """S-259: none is empty, too long, or what the store cannot hold; the message says what was expected."""
+    with pytest.raises(InvalidTask, match="group: expected"):
+        check_group(group)
+
+
+@given(st.text(), st.integers(0, 5), st.integers(0, 5))
+def test_text_within_bounds(text: str, least: int, most: int) -> None:
+    """A text is taken unchanged, or refused for its length, a NUL or a surrogate, naming the field before the colon."""
+    is_storable = "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    if least <= len(text) <= most and is_storable:
+        assert check_text("field: part", text, least, most) == text
+    else:
+        with pytest.raises(InvalidTask, match="field: part: expected") as caught:
+            check_text("field: part", text, least, most)
+        assert caught.value.field == "field"

@@ -72,6 +72,22 @@ def test_rows_run_and_show_the_present_name(stage: Stage) -> None:
     assert (again.task_name, again.memo) == ("play::resize", "resize -2")
 
 
+def test_what_no_start_has_renamed_is_found_as_it_is(stage: Stage) -> None:
+    """S-420: before start() rows show the name that they have, and are found and counted as the task's all the same."""
+    ids = queued(stage, 1, 2)
+    domain = today()
+    scheduler = stage.scheduler(domain)
+    resize = domain.tasks["play::resize"]
+    ids.append(scheduler.submit(resize, 3).id)
+    found = scheduler.tasks(task=resize)
+    assert sorted((record.id, record.task_name) for record in found) == [
+        (ids[0], "play::shrink"),
+        (ids[1], "play::shrink"),
+        (ids[2], "play::resize"),
+    ]
+    assert scheduler.count(task="play::shrink") == 3
+
+
 def test_an_alias_may_name_another_domain(stage: Stage) -> None:
     """S-389: without "::" it is of the same domain, with it of the one that it names; that one may be gone."""
     (task_id,) = queued(stage, 1)

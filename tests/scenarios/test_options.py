@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import apsw
 import pytest
 from staging import WAIT_S, Stage, settle
 
@@ -178,6 +179,40 @@ def test_what_a_child_has_from_its_parent(stage: Stage, domain: Domain) -> None:
     assert (plain.priority, plain.group, plain.max_retries) == (20, None, 3)
     assert (own.priority, own.group) == (3, "mine")
     assert (strange.priority, strange.group, strange.max_retries) == (200, "others", 2)
+
+
+def test_a_child_has_the_priority_by_which_its_parent_started(stage: Stage, domain: Domain) -> None:
+    """S-166: that of the last start, where waiting had raised it, and not the stored one."""
+    gate = stage.gate()
+
+    @domain.task()
+    def child(ctx: Context) -> None: ...
+
+    @domain.task(child_concurrency=1)
+    def parent(ctx: Context) -> None:
+        gate.hold()
+
+    scheduler = stage.started(domain)
+    outcome = scheduler.submit(parent.options(priority=200))
+    gate.await_arrivals()
+    with apsw.Connection(stage.path) as store:
+        store.execute("UPDATE task SET effective = 150")
+    store.close()
+    added = scheduler.spawn_child(outcome.id, child.options(run_after=3600).call())
+    assert scheduler.task(added.id).priority == 150
+    assert scheduler.task(outcome.id).priority == 200
+
+
+def test_schedulers_of_one_domain_have_their_own_defaults(stage: Stage, domain: Domain, tmp_path: Any) -> None:
+    """S-390, S-393: a task that is submitted to two in turn has each time what that one says."""
+
+    @domain.task()
+    def work(ctx: Context, n: int) -> None: ...
+
+    one = stage.scheduler(domain, retry=Retry.constant(1))
+    two = stage.scheduler(domain, retry=Retry.constant(2), path=str(tmp_path / "other.db"))
+    found = [scheduler.task(scheduler.submit(work, n).id) for n in range(3) for scheduler in (one, two)]
+    assert [record.max_retries for record in found] == [1, 2, 1, 2, 1, 2]
 
 
 def test_children_of_a_flow_are_normal(stage: Stage, domain: Domain) -> None:

@@ -262,6 +262,15 @@ class Ledger:
             self._rows[task_id].unmet -= met[task_id]
         return freed
 
+    @property
+    def submitted_ms(self) -> int:
+        """The steady time of this transaction, from which deadlines count.
+
+        Where only the moment between two readings is between the clocks, it is that of the records: then a deadline is what a user
+        adds up.
+        """
+        return self.now_ms if abs(self.now_ms - self.steady_ms) <= 1 else self.steady_ms
+
     def now(self) -> datetime:
         """The time of this transaction, as events carry it."""
         return ms_to_datetime(self.now_ms)

@@ -24,7 +24,7 @@ class SystemTimes:
     """The system's clocks."""
 
     def __init__(self) -> None:
-        self._anchor_ms = time.time_ns() // 1_000_000 - int(time.monotonic() * 1000)
+        self._anchor_ns = time.time_ns() - time.monotonic_ns()
 
     def monotonic(self) -> float:
         """See ``Times``."""
@@ -36,4 +36,4 @@ class SystemTimes:
 
     def steady_ms(self) -> int:
         """See ``Times``."""
-        return self._anchor_ms + int(time.monotonic() * 1000)
+        return (self._anchor_ns + time.monotonic_ns()) // 1_000_000

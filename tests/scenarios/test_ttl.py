@@ -137,31 +137,30 @@ def test_a_task_expires_that_has_not_started_in_time(play: Play, clock: Clock) -
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "domain", "task", "own", "expected"),
+    ("given", "expected"),
     [
-        (None, None, None, None, None),
-        (40, None, None, None, 40),
-        (40, 30, None, None, 30),
-        (40, 30, 20, None, 20),
-        (40, 30, 20, 10, 10),
-        (10, 20, 30, 40, 40),
-        (10, math.inf, None, None, None),
-        (10, 20, math.inf, None, None),
-        (10, 20, 30, math.inf, None),
-        (math.inf, None, None, None, None),
-        (10, math.inf, None, 0.001, 0.001),
+        ((None, None, None, None), None),
+        ((40, None, None, None), 40),
+        ((40, 30, None, None), 30),
+        ((40, 30, 20, None), 20),
+        ((40, 30, 20, 10), 10),
+        ((10, 20, 30, 40), 40),
+        ((10, math.inf, None, None), None),
+        ((10, 20, math.inf, None), None),
+        ((10, 20, 30, math.inf), None),
+        ((math.inf, None, None, None), None),
+        ((10, math.inf, None, 0.001), 0.001),
     ],
 )
-def test_whose_time_to_live_counts(
-    stage: Stage, scheduler: Any, domain: Any, task: Any, own: Any, expected: Any
-) -> None:
+def test_whose_time_to_live_counts(stage: Stage, given: tuple[Any, Any, Any, Any], expected: float | None) -> None:
     """S-209, S-035: the submission's, the task's, the domain's, the scheduler's; math.inf is none, whatever the others say."""
-    domain = Domain("play", ttl=domain)
+    of_scheduler, of_domain, of_task, own = given
+    domain = Domain("play", ttl=of_domain)
 
-    @domain.task(ttl=task)
+    @domain.task(ttl=of_task)
     def act(ctx: Context) -> None: ...
 
-    outcome = stage.scheduler(domain, ttl=scheduler).submit(act.options(ttl=own))
+    outcome = stage.scheduler(domain, ttl=of_scheduler).submit(act.options(ttl=own))
     assert ttl_of(outcome.handle.record()) == expected
 
 

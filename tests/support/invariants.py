@@ -27,12 +27,31 @@ INVARIANTS: Final[dict[str, str]] = {
             AND child_active = 0 AND flow_open = 0""",
     "I07 no hook and no finalizer that is still to start has active children": """
         SELECT id FROM task WHERE child_active > 0
-            AND (phase = 4 OR (phase = 0 AND phase_runs = 0) OR status = 'blocked')""",
+            AND (phase = 4 OR (phase = 0 AND phase_runs = 0))""",
     "I08 an active child is of its parent's present round": """
         SELECT c.id FROM task c JOIN task p ON p.id = c.parent_id WHERE c.parent_round <> p.round""",
     "I09 a parent is older than its children": """
         SELECT id FROM task WHERE parent_id >= id UNION ALL SELECT id FROM history WHERE parent_id >= id""",
-    "I10 nothing is blocked": "SELECT id FROM task WHERE status = 'blocked'",
+    "I10 what is blocked waits for something, for its body, and is not closed": """
+        SELECT id FROM task WHERE status = 'blocked' AND (unmet = 0 OR phase <> 1 OR closing IS NOT NULL OR delayed)""",
+    "N1 unmet = count of what a task waits for": """
+        SELECT id FROM task WHERE unmet <> (SELECT count(*) FROM edge WHERE task_id = id)""",
+    "N2 who waits is blocked, or is to run once more": """
+        SELECT task_id AS id FROM edge WHERE NOT EXISTS (
+            SELECT 1 FROM task WHERE id = task_id AND (status = 'blocked' OR rerun IS NOT NULL))""",
+    "N3 what is waited for is active, or failed under FAIL and can be retried": """
+        SELECT task_id AS id FROM edge WHERE NOT EXISTS (SELECT 1 FROM task WHERE id = dep_id) AND NOT EXISTS (
+            SELECT 1 FROM history WHERE id = dep_id AND status = 'dependency_failed' AND on_dependency_failure = 'fail')
+            AND (EXISTS (SELECT 1 FROM history WHERE id = dep_id) OR (SELECT v FROM meta WHERE k = 'pruned') = 0)""",
+    "N4 nothing waits for itself, by its dependencies and its children": """
+        WITH RECURSIVE waits (start, id) AS (
+            SELECT task_id, dep_id FROM edge WHERE EXISTS (SELECT 1 FROM task WHERE id = task_id AND status = 'blocked')
+            UNION SELECT w.start, d.dep_id FROM waits AS w JOIN edge AS d ON d.task_id = w.id
+                JOIN task AS b ON b.id = w.id AND b.status = 'blocked'
+            UNION SELECT w.start, c.id FROM waits AS w JOIN task AS c ON c.parent_id = w.id)
+        SELECT start AS id FROM waits WHERE id = start""",
+    "T1 a time to live that begins with the first start has no end before": """
+        SELECT id FROM task WHERE ttl_first = 1 AND expires_at_ms IS NOT NULL AND phase = 1 AND phase_runs = 0""",
     "P1 what a pause has stopped is paused by something": """
         SELECT id FROM task AS t WHERE status = 'paused' AND paused = 2 AND NOT EXISTS (SELECT 1 FROM pause AS p
             WHERE p.scope = 'scheduler' OR (p.scope = 'group' AND p.name = t.grp)
@@ -65,7 +84,8 @@ INVARIANTS: Final[dict[str, str]] = {
     "I19 failures say why": f"SELECT id FROM history WHERE status IN {FAILED} AND ifnull(error, '') = ''",
     "I20 an end is told downward": f"""
         SELECT c.id FROM task c JOIN task p ON p.id = c.parent_id
-        WHERE p.closing IS NOT NULL AND p.cascade = 0 AND ifnull(c.closing, '') NOT IN {WITHDRAWN}""",
+        WHERE p.closing IS NOT NULL AND p.cascade = 0 AND ifnull(c.closing, '') NOT IN {WITHDRAWN}
+            AND NOT (p.closing = 'expired' AND c.closing IS 'expired')""",
     "I21 payload, memo and rerun decode": """
         SELECT id FROM task WHERE NOT json_valid(ifnull(payload, '0')) OR NOT json_valid(ifnull(memo, '0'))
             OR NOT json_valid(ifnull(rerun, '0')) OR (payload IS NULL) <> is_flow""",
@@ -105,8 +125,8 @@ INVARIANTS: Final[dict[str, str]] = {
         SELECT id FROM history WHERE (status IN ('cancelled', 'superseded') AND cancel_requested_at_ms IS NULL)
             OR (status = 'superseded') > (superseded_by IS NOT NULL) OR superseded_by <= id
         UNION ALL SELECT id FROM task WHERE superseded_by <= id OR (closing = 'superseded' AND superseded_by IS NULL)""",
-    "E4 a verdict has its error": """
-        SELECT id FROM task WHERE closing IN ('failed', 'dead_letter') AND ifnull(error, '') = ''""",
+    "E4 a verdict has its error": f"""
+        SELECT id FROM task WHERE closing IN {FAILED} AND ifnull(error, '') = ''""",
     "D1 what is delayed is pending and has its time": """
         SELECT id FROM task WHERE delayed <> 0 AND (status NOT IN ('pending', 'parked') OR run_at_ms IS NULL)""",
     "L1 children of a bounded parent, and no others, are offered by it": """
@@ -119,7 +139,7 @@ INVARIANTS: Final[dict[str, str]] = {
             AND NOT EXISTS (SELECT 1 FROM history WHERE id = f.id)
         UNION ALL SELECT id FROM task WHERE is_flow = 0 AND flow_open = 1""",
 }
-"""Name to query. What a later schema adds (dependencies, schedules) adds its own."""
+"""Name to query. What a later schema adds (schedules) adds its own."""
 
 _REPLACED: Final = """c.spawner_id IS NOT NULL AND EXISTS (
     SELECT 1 FROM (SELECT id, name, key, parent_id, parent_round, spawner_id, spawner_run FROM task

@@ -35,9 +35,16 @@ INSERT INTO history ({_COLUMNS}, status, parent_round, run, round, retries, fail
 INSERT INTO task ({_COLUMNS}, lane, status, phase, run, phase_runs, started_at_ms, paused)
     VALUES (10, 'a::s', '10', 'x', 128, 3, 0, '{{}}', 1, 'paused', 1, 1, 1, 1, 2);
 INSERT INTO pause (scope, name, since_ms) VALUES ('domain', 'a', 0);
-UPDATE sqlite_sequence SET seq = 10 WHERE name = 'task';
+INSERT INTO task ({_COLUMNS}, lane, status, phase, unmet) VALUES (11, 'a::b', '11', 'x', 128, 3, 0, '{{}}', 1, 'blocked', 1, 1);
+INSERT INTO history ({_COLUMNS}, status, parent_round, run, round, retries, fail_fast, finished_at_ms, error,
+        on_dependency_failure)
+    VALUES (12, 'a::c', '12', 'x', 128, 3, 0, '{{}}', 'dependency_failed', 0, 0, 1, 0, 1, 1, 'e', 'fail');
+INSERT INTO task ({_COLUMNS}, lane, status, phase, unmet) VALUES (13, 'a::b', '13', 'x', 128, 3, 0, '{{}}', 1, 'blocked', 1, 1);
+INSERT INTO edge (task_id, dep_id) VALUES (11, 5), (13, 12);
+UPDATE sqlite_sequence SET seq = 13 WHERE name = 'task';
 """
-"""One of each: a waiting parent with children in every state, a run, a flow, a key that winds down, a stopped run, and history."""
+"""One of each: a waiting parent with children in every state, a run, a flow, a key that winds down, a stopped run, history, what
+waits for a run, and what waits for one that failed to be retried."""
 
 
 BREACHES = {
@@ -51,6 +58,11 @@ BREACHES = {
     "I08": "UPDATE task SET round = 2 WHERE id = 1",
     "I09": "UPDATE task SET parent_id = 2 WHERE id = 2",
     "I10": "UPDATE task SET status = 'blocked' WHERE id = 2",
+    "N1": "UPDATE task SET unmet = 2 WHERE id = 11",
+    "N2": "UPDATE task SET status = 'pending' WHERE id = 11",
+    "N3": "UPDATE history SET on_dependency_failure = 'cancel' WHERE id = 12",
+    "N4": "INSERT INTO edge VALUES (11, 13), (13, 11)",
+    "T1": "UPDATE task SET ttl_first = 1, expires_at_ms = 1 WHERE id = 2",
     "I11": "UPDATE task SET phase = 3 WHERE id = 2",
     "I12": "UPDATE task SET phase = 1 WHERE id = 1",
     "I13": "UPDATE task SET closing = 'failed', error = 'e', phase = 3 WHERE id = 1",

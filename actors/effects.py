@@ -61,6 +61,8 @@ class Effects:
     """The rows of settled tasks that somebody waits for."""
     claims: list[Claim] = field(default_factory=list[Claim])
     """Committed starts, for the executor."""
+    at_once: list[int] = field(default_factory=list[int])
+    """Tasks with a time to live of 0 that can start: by the claim that their submit brings about, or never."""
     hooks: list[int] = field(default_factory=list[int])
     """Tasks whose cancel hook is due."""
     continues: list[int] = field(default_factory=list[int])

@@ -542,6 +542,8 @@ def insert_row(
         expected_io=task.expected_io,
     )
     ledger.insert(row)
+    if limit.ttl_ms == 0:
+        ledger.effects.at_once.append(new_id)
     if not delay and not is_held and not unmet:
         ledger.ready_new(row, lane, parent.child_concurrency if parent is not None and is_limited else None)
     if ledger.is_heard:

@@ -206,6 +206,9 @@ class Persistence(Actor):
         self._fatal: StoreError | None = None
         self._lost: Exception | None = None
         """Why a request of another actor came to nothing. That actor waits for what comes of it: all begin anew, from the store."""
+        self._at_once: set[int] = set()
+        """Tasks with a time to live of 0 that were submitted since a run has last ended. What claims one of these has found a
+        slot free: it starts at once, however long the commit and the way here have taken. Any other has had to wait."""
         self._patience: Patience[Request] = Patience(self._may_wait, _has_caller)
 
     def on_start(self) -> None:
@@ -340,6 +343,7 @@ class Persistence(Actor):
         effects.observed.append(("commit_duration_seconds", "", self._times.monotonic() - began))
         effects.observed.append(("commit_batch_size", "", len(requests)))
         self._untold.append(effects)
+        self._at_once.update(effects.at_once)
         self._is_sync_due |= is_synced or (self._syncs_answers and (effects.tells_end or bool(effects.awaited)))
 
     def _commit(self, decide: Callable[[Ledger], None], *, is_synced: bool) -> Effects:
@@ -488,6 +492,7 @@ class Persistence(Actor):
 
     def _end_runs(self, ledger: Ledger, outcomes: Sequence[RunOutcome]) -> None:
         late = settling.apply_outcomes(ledger, outcomes)
+        self._at_once.clear()
         if self._delivery.board.has_reports:
             ledger.effects.ended_runs += [(outcome.task_id, outcome.run) for outcome in outcomes]
         for outcome in late:
@@ -653,6 +658,9 @@ class Persistence(Actor):
                 for task_id, priority in zip(request.ids, request.effective or (), strict=False)
             }
         may_start = ids if not ledger.limits.has_pauses else pausing.startable(ledger, ids)
+        at_once = self._at_once.intersection(may_start)
+        if at_once:
+            ledger.writer.extend_deadlines(list(at_once), ledger.steady_ms)
         claims = ledger.writer.claim(may_start, ledger.now_ms, ledger.steady_ms, effective)
         ledger.effects.claims += claims
         if len(claims) < len(ids):

@@ -503,6 +503,10 @@ class Writer:
         """Tasks that wait for a start past their deadline, oldest deadline first."""
         return _decode_ids(self._value("select_late", now=now, limit=limit))
 
+    def extend_deadlines(self, ids: Sequence[int], now: int) -> None:
+        """Let tasks with a time to live of 0 start in this millisecond."""
+        self._run("extend_deadlines", ids=_json(ids), now=now)
+
     # Flows
 
     def insert_flow(self, flow_id: int, state: str) -> None:

@@ -89,3 +89,6 @@ SELECT json_group_array(id) FROM (
     SELECT id FROM task INDEXED BY task_expiring
     WHERE expires_at_ms IS NOT NULL AND executing = 0 AND phase = 1 AND closing IS NULL AND expires_at_ms < :now
     ORDER BY expires_at_ms, id LIMIT :limit);
+
+-- name: extend_deadlines
+UPDATE task SET expires_at_ms = max(expires_at_ms, :now) WHERE id IN (SELECT value FROM json_each(:ids)) AND ttl_ms = 0;

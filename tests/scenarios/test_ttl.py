@@ -22,6 +22,7 @@ from millrace import (
     TaskRecord,
     TaskStatus,
 )
+from millrace.actors.policy import admission
 from millrace.actors.requests import ExpireDue
 from millrace.actors.times import SystemTimes
 from millrace.model.events import Expired
@@ -36,6 +37,7 @@ class Clock:
         self.offset_ms = 0
         real = SystemTimes.steady_ms
         monkeypatch.setattr(SystemTimes, "steady_ms", lambda times: real(times) + self.offset_ms)
+        monkeypatch.setattr(admission, "PIPELINE_S", 0.0)  # no start is committed before there is a slot for it
 
     def pass_time(self, seconds: float) -> None:
         self.offset_ms += int(seconds * 1000)
@@ -51,9 +53,9 @@ class Play:
         @domain.task("act")
         def act(ctx: Context, name: str, how: str = "ok") -> str:
             self.ran.append(name)
-            if how == "wait":
+            if how.startswith("wait"):
                 self.gate.hold()
-            if how == "retry":
+            if how.endswith("retry"):
                 raise ValueError(name)
             if how == "fail":
                 raise PermanentError(name)
@@ -218,8 +220,8 @@ def test_what_expires_and_what_does_not(play: Play, clock: Clock, domain: Domain
     play.scheduler.start()
     waiting = play.scheduler.submit(parent.options(ttl=10))
     play.gate.await_arrivals()
-    retried = play.submit("retried", "retry", ttl=10, retry=Retry.constant(5, 3600), priority=0)
-    blocker = play.submit("running", "wait", ttl=10, priority=0)
+    retried = play.submit("retried", "retry", ttl=10, retry=Retry.constant(5, 3600), priority=1)
+    blocker = play.submit("running", "wait", ttl=10, priority=1)
     play.gate.let_pass()  # the child of "waiting": its finalizer queues behind more urgent ones
     await_status(blocker, TaskStatus.RUNNING)
     await_status(waiting, TaskStatus.PENDING)
@@ -298,6 +300,68 @@ def test_nothing_is_in_time_for_no_time(play: Play, clock: Clock) -> None:
     assert late.wait(WAIT_S).status is EXPIRED
 
 
+def test_what_starts_at_once_is_in_time(play: Play) -> None:
+    """S-213: where a slot is free the submit itself brings the start about, however long that takes."""
+    play.scheduler.start()
+    for n in range(20):
+        assert play.submit(f"at once {n}", ttl=0).result(WAIT_S) == f"at once {n}"
+
+
+def test_a_slot_that_is_free_later_is_too_late_for_no_time(play: Play, clock: Clock) -> None:
+    """S-210, S-213: what had to wait for a slot has not started at once."""
+    play.occupy()
+    late, other = play.submit("late", ttl=0), play.submit("other")
+    clock.pass_time(0.001)
+    play.gate.open()
+    assert other.result(WAIT_S) == "other"
+    assert late.wait(WAIT_S).status is EXPIRED
+
+
+def test_no_body_starts_past_its_deadline(play: Play, clock: Clock, domain: Domain) -> None:
+    """S-210: neither a first run nor a retry, though no sweep comes by; a finalizer does."""
+
+    @domain.task("parent")
+    def parent(ctx: Context) -> None:
+        clock.pass_time(11)
+        ctx.spawn_child(play.act.options(key="child", ttl=math.inf), "child")
+
+    @parent.finalize
+    def end(ctx: Context, memo: None) -> str:
+        return "finalized"
+
+    play.occupy()
+    first = play.submit("first", ttl=10)
+    retried = play.submit("retried", "retry", ttl=100, retry=Retry.constant(5, 0.0), priority=1)
+    top = play.scheduler.submit(parent.options(ttl=10))
+    clock.pass_time(9)
+    play.gate.open()
+    assert top.result(WAIT_S) == "finalized"
+    assert first.result(WAIT_S) == "first"
+    assert retried.wait(WAIT_S).status is TaskStatus.DEAD_LETTER, "its retries were in time"
+    assert retried.wait(0).retries == 5
+
+
+def test_the_time_of_the_first_attempt(play: Play, clock: Clock) -> None:
+    """S-208, S-210: FIRST_ATTEMPT counts from the first start: nothing expires before, and no retry starts after."""
+    blocker = play.occupy()
+    outcome = play.submit("late", "wait then retry", ttl=10, ttl_from="first_attempt", retry=Retry.constant(5, 0.0))
+    assert outcome.handle.record().expires_at is None
+    clock.pass_time(1000)
+    play.sweep()
+    assert outcome.handle.status() is TaskStatus.PENDING
+    play.gate.let_pass()
+    blocker.wait(WAIT_S)
+    record = await_status(outcome, TaskStatus.RUNNING)
+    assert record.expires_at is not None
+    assert record.started_at is not None
+    play.gate.await_arrivals(2)
+    clock.pass_time(11)
+    play.gate.open()
+    record = outcome.wait(WAIT_S)
+    assert (record.status, record.attempt, record.retries) == (EXPIRED, 2, 1)
+    assert play.ran == ["blocker", "late"]
+
+
 def test_an_expired_parent_takes_its_children_along(stage: Stage, domain: Domain, clock: Clock) -> None:
     """S-188: those that never started expire with it, theirs too; started ones are cancelled, and it is EXPIRED with the last."""
     play = Play(stage, domain)
@@ -312,7 +376,7 @@ def test_an_expired_parent_takes_its_children_along(stage: Stage, domain: Domain
     blocker = play.submit("blocker", "wait")
     play.gate.await_arrivals()
     parent = play.submit("parent", ttl=10, depends_on=[blocker])
-    running = scheduler.spawn_child(parent.id, stays.options(ttl=math.inf, priority=0).call())
+    running = scheduler.spawn_child(parent.id, stays.options(ttl=math.inf, priority=1).call())
     queued = scheduler.spawn_child(parent.id, play.act.options(key="queued", ttl=1000).call("queued"))
     below = scheduler.spawn_child(queued.id, play.act.options(key="below", ttl=math.inf).call("below"))
     scheduler.max_concurrency = 2
@@ -368,7 +432,7 @@ def test_a_rerun_has_its_own_time(play: Play, clock: Clock) -> None:
     assert play.submit("blocker", "wait", ttl=10).kind is SubmitKind.DUPLICATE, "it differs only in when it came"
     assert blocker.handle.record().expires_at is None
     clock.pass_time(11)
-    other = play.submit("other", "wait", priority=0)
+    other = play.submit("other", "wait", priority=1)
     play.gate.let_pass()
     play.gate.await_arrivals(2)
     play.sweep()

@@ -27,6 +27,7 @@ from millrace.actors.dispatches import (
 )
 from millrace.actors.guardian import Guardian, StartAll, StopAll
 from millrace.actors.hub import Hub
+from millrace.actors.live import Live, Measured
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.means import NEWEST, Means
 from millrace.actors.persistence import Persistence
@@ -176,6 +177,8 @@ class Runtime:
         )
         self._bodies = bodies
         self.means = Means()
+        self.measure: Callable[[], Measured] = Measured
+        """What the dispatcher knows at this moment."""
         self.progress = Board(
             self.times,
             settings.progress_interval_s,
@@ -503,6 +506,10 @@ class Runtime:
         """The record with what is known here of the progress of an active task."""
         fraction = None if record.status.is_terminal else self.progress.fraction(record.id)
         return record if fraction is None else replace(record, progress=fraction)
+
+    def live(self) -> Live:
+        """What a snapshot shows that is not in the store."""
+        return Live(self.limits, self._settings.aging, self.measure())
 
     def _arm_sample(self, delay_s: float) -> None:
         self.clock.tell(Arm(delay_s, self.persistence, SampleProgress()))

@@ -79,10 +79,21 @@ from millrace.model.events import (
 from millrace.model.limits import Aging, RateLimit, ResourceSampler, ResourceSnapshot, Throttle
 from millrace.model.metrics import MetricsSnapshot
 from millrace.model.priority import Priority
-from millrace.model.records import CancelResult, ChildResult, ChildSummary, IoBudget, Json, Restarts, TaskId, TaskRecord
+from millrace.model.records import (
+    CancelResult,
+    ChildResult,
+    ChildSummary,
+    IoBudget,
+    Json,
+    Restarts,
+    TaskId,
+    TaskProgress,
+    TaskRecord,
+)
 from millrace.model.retention import Retention
 from millrace.model.retry import Retry
 from millrace.model.schedule import Cron, Every, Schedule, ScheduleInfo
+from millrace.model.snapshots import GroupInfo, RateLimitInfo, Snapshot
 from millrace.model.stats import TypeStats
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, SubmitKind, TaskStatus, TtlFrom
 from millrace.scheduler import Scheduler
@@ -121,6 +132,7 @@ __all__ = [
     "Failed",
     "Flow",
     "ForkedProcess",
+    "GroupInfo",
     "GroupPaused",
     "GroupResumed",
     "GroupWeightChanged",
@@ -143,6 +155,7 @@ __all__ = [
     "Priority",
     "Progress",
     "RateLimit",
+    "RateLimitInfo",
     "ResourceSampler",
     "ResourceSnapshot",
     "Restarts",
@@ -161,6 +174,7 @@ __all__ = [
     "SchedulerResumed",
     "SchedulerStopped",
     "Seconds",
+    "Snapshot",
     "StoreBusy",
     "StoreCorrupt",
     "StoreError",
@@ -182,6 +196,7 @@ __all__ = [
     "TaskId",
     "TaskInterrupted",
     "TaskNotFound",
+    "TaskProgress",
     "TaskRecord",
     "TaskStatus",
     "Throttle",

@@ -11,9 +11,11 @@ from millrace.model.errors import UnknownTask
 from millrace.model.events import Event
 from millrace.model.filters import Filters
 from millrace.model.records import TaskId, TaskRecord
+from millrace.model.snapshots import Snapshot
 from millrace.model.statuses import TaskStatus
 from millrace.operations import at_least
 from millrace.pausing import pause_scope, resume_scope
+from millrace.snapshots import make_snapshot
 from millrace.store import looking
 from millrace.store.pausing import read_pauses
 from millrace.subscription import Subscription
@@ -53,6 +55,10 @@ class DomainHandle:
     def dead_letters(self, limit: int = 100) -> list[TaskRecord]:
         """Its dead letters that nobody has repeated by hand yet, newest first; at most ``limit``, from 1."""
         return looking.read_dead_letters(self._core.runtime.readers(), self.name, at_least("limit", limit, 1))
+
+    def snapshot(self) -> Snapshot:
+        """As ``Scheduler.snapshot``, of its tasks alone: their groups, rates and schedules, and its own flag as ``paused``."""
+        return make_snapshot(self._core, self.name)
 
     def subscribe(self, *, kinds: Iterable[type[Event]] | None = None, maxsize: int = 10_000) -> Subscription:
         """Events of all of its tasks that is committed after this returns; see ``Scheduler.subscribe``."""

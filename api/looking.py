@@ -10,10 +10,12 @@ from millrace.model.events import Event
 from millrace.model.filters import Filters
 from millrace.model.metrics import MetricsSnapshot
 from millrace.model.records import TaskId, TaskRecord
+from millrace.model.snapshots import Snapshot
 from millrace.model.stats import TypeStats, sum_up
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import NO_TAGS
 from millrace.operations import Operations, at_least
+from millrace.snapshots import make_snapshot
 from millrace.store import looking, outcomes, records
 from millrace.subscription import Subscription
 from millrace.task import Task
@@ -148,6 +150,16 @@ class Looking(Operations):
             TaskNotFound: there is no such task, or no more.
         """
         return self._core.log(id)
+
+    def snapshot(self) -> Snapshot:
+        """Everything a dashboard shows: what is in the store as one read saw it, with the progress and limits of this moment.
+
+        Before ``start()`` nothing runs and nothing is measured: pressure is 0 and buckets are full.
+
+        Raises:
+            StoreError: the store could not be read; a failed read is no empty queue.
+        """
+        return make_snapshot(self._core)
 
     def stats(self, task: Task[..., Any] | str) -> TypeStats:
         """What the newest 1,000 tasks of a type that ended COMPLETED, FAILED or DEAD_LETTER were like; zeros without any.

@@ -86,7 +86,11 @@ class SeriesTable:
 def read_schedules(readers: Readers) -> list[ScheduleInfo]:
     """The series that have not ended, by id."""
     with readers.borrow() as connection:
-        rows = list(connection.execute(SQL["list_series"]))
+        return list_schedules(connection)
+
+
+def list_schedules(connection: apsw.Connection) -> list[ScheduleInfo]:
+    """The same in a read that is under way."""
     return [
         ScheduleInfo(
             series_id,
@@ -99,5 +103,7 @@ def read_schedules(readers: Readers) -> list[ScheduleInfo]:
             skipped,
             bool(paused),
         )
-        for series_id, name, key, schedule, next_ms, last_ms, runs, skipped, paused in rows
+        for series_id, name, key, schedule, next_ms, last_ms, runs, skipped, paused in connection.execute(
+            SQL["list_series"]
+        )
     ]

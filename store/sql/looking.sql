@@ -69,3 +69,35 @@ FROM names CROSS JOIN history AS h ON h.seq IN (
     SELECT seq FROM history INDEXED BY history_name
     WHERE name = names.name AND status = 'completed' ORDER BY seq DESC LIMIT :limit)
 WHERE h.duration_s IS NOT NULL ORDER BY names.name, h.seq;
+
+-- name: select_running
+-- Whose body or finalizer executes; hooks do not count.
+SELECT id FROM task INDEXED BY task_executing
+WHERE executing = 1 AND phase < 2 AND (:low IS NULL OR name >= :low AND name < :high) ORDER BY id;
+
+-- name: select_active_groups
+-- The groups with active tasks, by skipping through the index, and how many: counted by index too.
+WITH RECURSIVE names (grp) AS (
+    SELECT min(grp) FROM task INDEXED BY task_group WHERE grp IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(grp) FROM task INDEXED BY task_group WHERE grp IS NOT NULL AND grp > names.grp)
+    FROM names WHERE grp IS NOT NULL)
+SELECT grp, (SELECT count(*) FROM task AS t INDEXED BY task_group WHERE t.grp = names.grp) FROM names WHERE grp IS NOT NULL;
+
+-- name: select_active_groups_of_domain
+-- The same of one domain's tasks: a group spans all domains, so each of its rows is looked at.
+SELECT grp, count(*) FROM task INDEXED BY task_group WHERE grp IS NOT NULL AND name >= :low AND name < :high GROUP BY grp;
+
+-- name: count_not_pending_by_group
+-- Active tasks of groups that are neither pending nor paused, and of those that execute a body or a finalizer so many.
+SELECT grp, is_running, count(*) FROM (
+    SELECT grp, name, phase < 2 AS is_running FROM task INDEXED BY task_executing WHERE executing = 1
+    UNION ALL
+    SELECT grp, name, 0 FROM task INDEXED BY task_cancelling WHERE status = 'cancelling' AND executing = 0
+    UNION ALL
+    SELECT grp, name, 0 FROM task INDEXED BY task_blocked WHERE status = 'blocked'
+    UNION ALL
+    SELECT grp, name, 0 FROM task INDEXED BY task_waiting WHERE status = 'waiting'
+    UNION ALL
+    SELECT grp, name, 0 FROM task INDEXED BY task_parked WHERE status = 'parked')
+WHERE grp IS NOT NULL AND (:low IS NULL OR name >= :low AND name < :high) GROUP BY grp, is_running;

@@ -7,7 +7,7 @@ from millrace.model.limits import Aging
 
 
 def effective(aging: Aging | None, priority: int, waited_s: float) -> int:
-    """The priority that decides dispatch and throttle.
+    """The priority that decides dispatch and throttle, as a plain int: it goes into statements.
 
     Args:
         aging: None: waiting changes nothing.
@@ -15,8 +15,8 @@ def effective(aging: Aging | None, priority: int, waited_s: float) -> int:
         waited_s: seconds spent ready (S-269).
     """
     if aging is None or priority <= aging.ceiling:
-        return priority
-    return max(aging.ceiling, priority - _steps(aging, _whole_ms(waited_s)))
+        return int(priority)
+    return max(int(aging.ceiling), int(priority) - _steps(aging, _whole_ms(waited_s)))
 
 
 def next_step_in(aging: Aging | None, priority: int, waited_s: float) -> float | None:

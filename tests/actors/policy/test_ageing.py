@@ -37,7 +37,10 @@ ageings = st.builds(
 )
 def test_the_examples(priority: int, waited_s: float, expected: int) -> None:
     """S-270: exact at the boundaries; nobody gets past the ceiling, and who is past it stays."""
-    assert effective(DEFAULT, priority, waited_s) == expected
+    for aging, given_priority, found in ((DEFAULT, priority, expected), (None, Priority(priority), priority)):
+        level = effective(aging, given_priority, waited_s)
+        assert level == found
+        assert type(level) is int  # it goes into statements
 
 
 @given(st.integers(0, 255), st.floats(0, 1e9))

@@ -31,6 +31,7 @@ from millrace.actors.supervisors import Supervisors
 from millrace.actors.tally import Tally
 from millrace.executors.pool import Executors
 from millrace.model.errors import InterruptReason
+from millrace.model.events import Event
 from millrace.store.writer import SettledRow
 
 
@@ -86,6 +87,10 @@ class Delivery:
     def limits_known(self, limits: Limits) -> None:
         """What the store says is set and paused."""
         self._on_limits(limits)
+
+    def hears(self, kind: type[Event]) -> bool:
+        """Whether anybody wants events of this class."""
+        return self._hub.hears(kind)
 
     # After a commit
 

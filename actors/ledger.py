@@ -12,13 +12,12 @@ from typing import Any, Final
 from millrace.actors.effects import NO_REPORT, Effects, Report
 from millrace.actors.policy.dependencies import BadEnd
 from millrace.actors.policy.limits import Limits
+from millrace.actors.telling import make_event
 from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
 from millrace.model.lanes import Lane, make_lane
-from millrace.model.priority import Priority
-from millrace.model.rows import Delay, NewRow, ParentCount, Ready, Row, since_ms
-from millrace.model.tags import decode_tags
+from millrace.model.rows import Claim, Delay, NewRow, ParentCount, Ready, Row, since_ms
 from millrace.store.writer import Writer
 
 UNLIMITED: Final = Limits(slots=1)
@@ -39,6 +38,7 @@ class Ledger:
         now_ms: the wall clock's time of this transaction, for records.
         steady_ms: the same by the clock that nobody sets, for delays: equal unless the wall clock was set meanwhile.
         is_heard: whether anybody subscribes to events; without, none are made.
+        hears: whether anybody wants events of a class.
         unsaid: what subscribers have still to hear of a task's progress.
         limits: limits and pauses in force.
         ages: whether waiting raises a task's priority.
@@ -52,7 +52,8 @@ class Ledger:
         steady_ms: int,
         *,
         is_heard: bool,
-        unsaid: Callable[[Row], Report | None] | None = None,
+        hears: Callable[[type[events.Event]], bool] = lambda _: True,
+        unsaid: Callable[[int, float | None], Report | None] | None = None,
         limits: Limits = UNLIMITED,
         ages: bool = False,
     ) -> None:
@@ -61,9 +62,11 @@ class Ledger:
         self.now_ms = now_ms
         self.steady_ms = steady_ms
         self.is_heard = is_heard
+        self._hears = hears
         self.limits = limits
         self._unsaid = unsaid
         self.ages = ages
+        self._now: datetime | None = None
         self._were_cascades_open: bool | None = None
         self.effects = Effects()
         self.cancels_left = MAX_ROWS
@@ -273,7 +276,9 @@ class Ledger:
 
     def now(self) -> datetime:
         """The time of this transaction, as events carry it."""
-        return ms_to_datetime(self.now_ms)
+        if self._now is None:
+            self._now = ms_to_datetime(self.now_ms)
+        return self._now
 
     def flush(self) -> None:
         """Write everything; afterwards the store and memory agree."""
@@ -358,31 +363,27 @@ class Ledger:
         else:
             effects.next_wall_ms = due_ms if effects.next_wall_ms is None else min(effects.next_wall_ms, due_ms)
 
-    def tell(self, kind: type[events.TaskEvent], row: Row, **fields: Any) -> None:
-        """An event of a task, where anybody listens."""
-        if self.is_heard:
-            self.effects.events.append(
-                kind(
-                    at=ms_to_datetime(self.now_ms),
-                    task_id=row.id,
-                    task_name=row.name,
-                    key=row.key,
-                    label=row.label,
-                    parent_id=row.parent_id,
-                    group=row.grp,
-                    tags=decode_tags(row.tags),
-                    priority=Priority(row.priority),
-                    effective_priority=Priority(row.priority if row.effective is None else row.effective),
-                    **fields,
-                )
-            )
+    def hears(self, kind: type[events.Event]) -> bool:
+        """Whether anybody wants events of this class."""
+        return self.is_heard and self._hears(kind)
 
-    def tell_progress(self, row: Row, report: Report | None = None) -> None:
-        """An event of a task's progress: the one given, else what has not been told of it yet."""
-        if not self.is_heard:
+    def tell(self, kind: type[events.TaskEvent], row: Row | Claim, **fields: Any) -> None:
+        """An event of a task, where anybody listens."""
+        if self.hears(kind):
+            self.effects.events.append(make_event(kind, self.now(), row, fields, row.effective))
+
+    def tell_progress(self, row: Row | Claim, report: Report | None = None, *, settled: float | None = None) -> None:
+        """An event of a task's progress: the one given, else what has not been told of it yet.
+
+        Args:
+            row: the task.
+            report: what to tell.
+            settled: the share of its children that have settled, where it has any.
+        """
+        if not self.hears(events.Progress):
             return
         if report is None:
-            report = None if self._unsaid is None else self._unsaid(row)
+            report = None if self._unsaid is None else self._unsaid(row.id, settled)
         if report is None or report.facts == self.effects.reports.get(row.id, NO_REPORT).facts:
             return
         self.effects.reports[row.id] = report
@@ -397,24 +398,7 @@ class Ledger:
             eta=report.eta_s,
         )
 
-    def tell_new(
-        self,
-        kind: type[events.TaskEvent],
-        row: NewRow,
-    ) -> None:
+    def tell_new(self, kind: type[events.TaskEvent], row: NewRow) -> None:
         """An event of a task that is only being inserted."""
-        if self.is_heard:
-            self.effects.events.append(
-                kind(
-                    at=self.now(),
-                    task_id=row.id,
-                    task_name=row.name,
-                    key=row.key,
-                    label=row.label,
-                    parent_id=row.parent_id,
-                    group=row.grp,
-                    tags=decode_tags(row.tags),
-                    priority=Priority(row.priority),
-                    effective_priority=Priority(row.priority),
-                )
-            )
+        if self.hears(kind):
+            self.effects.events.append(make_event(kind, self.now(), row, {}))

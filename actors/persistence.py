@@ -358,6 +358,7 @@ class Persistence(Actor):
                     self._times.wall_ms(),
                     self._times.steady_ms(),
                     is_heard=self._delivery.is_heard,
+                    hears=self._delivery.hears,
                     unsaid=self._delivery.board.unsaid,
                     limits=self._limits,
                     ages=self._has_aging,

@@ -22,7 +22,7 @@ from millrace.actors.policy.rollup import Rollup
 from millrace.actors.times import Times
 from millrace.executors.run import Run
 from millrace.model.records import TaskProgress, TaskRecord
-from millrace.model.rows import ChildBytes, ParentCount, Phase, Row
+from millrace.model.rows import ChildBytes, ParentCount, Phase
 
 WRITE_EVERY_S: Final = 0.5
 """A task's progress is written at most so often."""
@@ -155,6 +155,8 @@ class Board:
         if not self._is_on or not (effects.moved_parents or self._runs or len(self._rollup) or self._told):
             return
         with self._lock:
+            for task_id, run_number in effects.ended_runs:
+                self._end_alone(task_id, run_number)
             if self._fresh:
                 self._catch_up()  # the last word of what has ended is what its parents keep of it
             for parent_id, moved in effects.moved_parents.items():
@@ -169,6 +171,17 @@ class Board:
             self._told.update(entry for entry in effects.reports.items() if self._is_known(entry[0]))
             if effects.moved_parents:
                 self._arm_tick()
+
+    def _end_alone(self, task_id: int, run_number: int) -> None:
+        """Nobody is above the task and nothing below it: what its run has said is told by now, and is nobody's any more."""
+        run = self._runs.get(task_id)
+        if run is None or run.claim.run != run_number or run.claim.parent_id is not None:
+            return
+        if not self._rollup.has_children(task_id):
+            del self._runs[task_id]
+            self._rollup.report(task_id, None, None)
+            self._rates.pop(task_id, None)
+            self._told.pop(task_id, None)
 
     def _settle(self, task_id: int) -> None:
         if self._rollup.drop(task_id):
@@ -199,7 +212,8 @@ class Board:
         while self._fresh:
             run = self._fresh.popleft()
             run.is_fresh = False  # before the fields are read: what is written from now on is noted again
-            if self._runs.get(run.claim.id) is run:
+            is_over = run.has_ended and run.claim.parent_id is None  # its end tells, and nobody is above it
+            if self._runs.get(run.claim.id) is run and not is_over:
                 self._report(run, _own_fraction(run))
                 changed[run.claim.id] = None
         now = self._times.monotonic()
@@ -300,17 +314,38 @@ class Board:
             children_total=total,
         )
 
-    def unsaid(self, row: Row) -> Report | None:
-        """What subscribers have still to hear of a task's progress before they hear of its end."""
+    def unsaid(self, task_id: int, settled: float | None) -> Report | None:
+        """What subscribers have still to hear of a task's progress before they hear of its end.
+
+        Args:
+            task_id: the task.
+            settled: the share of its children that have settled in the commit under way; None: it has none.
+        """
         if self._interval_s is None or not self._is_on:
             return None
+        if settled is None and not self._rollup.has_children(task_id):
+            return self._unsaid_of_run(task_id)
         with self._lock:
             self._catch_up()
-            report = self._report_of(row.id)
-            if row.child_total:
-                report = report._replace(fraction=(row.child_total - row.child_active) / row.child_total)
-            told = self._told.get(row.id, NO_REPORT)
+            report = self._report_of(task_id)
+            if settled is not None:
+                report = report._replace(fraction=settled)
+            told = self._told.get(task_id, NO_REPORT)
         return None if report.facts in (NO_REPORT.facts, told.facts) else report
+
+    def _unsaid_of_run(self, task_id: int) -> Report | None:
+        """The same of a task without children. Without the lock: the run is over, and only this thread tells of it."""
+        run = self._runs.get(task_id)
+        if run is None:
+            return None
+        facts = (_own_fraction(run), run.message, run.bytes_done, run.bytes_total)
+        told = self._told.get(task_id)
+        if facts == (NO_REPORT if told is None else told).facts:
+            return None
+        if run.bytes_done is None:
+            return Report(*facts)
+        rate = sample_rate(self._rates.get(task_id), self._times.monotonic(), run.bytes_done).per_second
+        return Report(*facts, rate, eta_s(rate, run.bytes_done, run.bytes_total))
 
     # Ticks
 
@@ -373,8 +408,10 @@ class Board:
 
     def _writes(self, ids: Iterable[int]) -> Iterator[tuple[int, int | None, Report]]:
         for task_id in ids:
-            report = self._report_of(task_id)
             run = None if self._rollup.has_children(task_id) else self._runs.get(task_id)
+            if run is not None and run.has_ended:
+                continue  # its end writes the same
+            report = self._report_of(task_id)
             if report.fraction is not None or report.bytes_done is not None:
                 yield task_id, None if run is None else run.claim.run, report
 

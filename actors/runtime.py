@@ -52,6 +52,7 @@ from millrace.actors.sources import sources_of
 from millrace.actors.supervisor import Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.tally import Tally
+from millrace.actors.telling import make_event
 from millrace.actors.times import SystemTimes, Times
 from millrace.executors.bodies import Bodies
 from millrace.executors.pool import Executors
@@ -63,11 +64,9 @@ from millrace.model.errors import MillraceError, SchedulerFailed, SchedulerStopp
 from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
 from millrace.model.measures import FileSizes, QueueState
 from millrace.model.outcomes import RunKind, RunOutcome
-from millrace.model.priority import Priority
 from millrace.model.records import Restarts, TaskRecord
 from millrace.model.retention import Retention
 from millrace.model.rows import Phase
-from millrace.model.tags import decode_tags
 from millrace.store.connection import Location
 from millrace.store.fork import ForkGuard
 from millrace.store.measures import measure_files, measure_queue, sqlite_versions
@@ -182,7 +181,7 @@ class Runtime:
         self.progress = Board(
             self.times,
             settings.progress_interval_s,
-            is_heard=lambda: self.hub.is_heard,
+            is_heard=lambda: self.hub.hears(events.Progress),
             arm=self._arm_sample,
             runs=self.executors.runs,
             mean_s=self.means.duration_s,
@@ -706,7 +705,7 @@ class Runtime:
         timeout_s = self._bodies.timeout_s(run)
         if timeout_s is not None:
             self.clock.tell(Arm(timeout_s, self.dispatcher, RunOverdue(claim.id, claim.run)))
-        if claim.phase == Phase.BODY and self.hub.is_heard:
+        if claim.phase == Phase.BODY and self.hub.hears(events.Dispatched):
             self.hub.publish([dispatched(run, self.times.wall_ms())])
 
     def _refill_later(self) -> None:
@@ -728,16 +727,4 @@ def store_versions() -> tuple[str, str]:
 
 def dispatched(run: Run, now_ms: int) -> events.Dispatched:
     """The event of a body's start."""
-    claim = run.claim
-    return events.Dispatched(
-        at=ms_to_datetime(now_ms),
-        task_id=claim.id,
-        task_name=claim.name,
-        key=claim.key,
-        label=claim.label,
-        parent_id=claim.parent_id,
-        group=claim.grp,
-        tags=decode_tags(claim.tags),
-        priority=Priority(claim.priority),
-        effective_priority=Priority(claim.priority if claim.effective is None else claim.effective),
-    )
+    return make_event(events.Dispatched, ms_to_datetime(now_ms), run.claim, {}, run.claim.effective)

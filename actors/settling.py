@@ -4,9 +4,8 @@ The rules are ``policy.ends``; this module carries their decisions out on a ledg
 never by recursion: a chain of ten thousand parents settles like one.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -46,7 +45,9 @@ def apply_outcomes(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> list[RunOu
 
 
 def _may_be_plain(ledger: Ledger, outcome: RunOutcome) -> bool:
-    if outcome.kind is not RunKind.RETURNED or outcome.phase != Phase.BODY or ledger.is_heard:
+    if outcome.kind is not RunKind.RETURNED or outcome.phase != Phase.BODY:
+        return False
+    if ledger.is_heard and outcome.claim is None:
         return False
     traits = ledger.catalog.traits(outcome.name)
     return traits is not None and not traits.has_finalizer
@@ -71,31 +72,40 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
         for end in outcomes
     ]
     moved = ledger.writer.settle_plain(plain, ledger.now_ms)
-    settled_children: Counter[tuple[int, int]] = Counter()
-    bytes_below: dict[int, int] = {}
     ledger.ended_well += moved
     effects = ledger.effects
+    ledger.load(end.parent_id for end in outcomes if end.parent_id is not None and end.task_id in moved)
+    parents: dict[int, Row] = {}
     for outcome in outcomes:
         if outcome.task_id in moved:
             effects.settled.append((outcome.task_id, "completed"))
             effects.completed.append((outcome.name, outcome.duration_s, outcome.actual_io))
             effects.count("tasks_finished", outcome.name, "completed")
             effects.settled_after(outcome.name, ledger.now_ms - outcome.since_ms)
+            if ledger.is_heard and outcome.claim is not None:
+                ledger.tell_progress(outcome.claim)
+                if ledger.hears(events.Completed):
+                    ledger.tell(events.Completed, outcome.claim, memo=_memo_of(outcome.memo))
             if outcome.parent_id is not None:
-                settled_children[outcome.parent_id, outcome.parent_round] += 1
-                effects.count("children_settled", outcome.name, "completed")
-                if outcome.bytes_done is not None:
-                    bytes_below[outcome.parent_id] = outcome.bytes_done
-    if settled_children:
-        ledger.load(parent_id for parent_id, _ in settled_children)
-        for (parent_id, parent_round), count in settled_children.items():
-            parent = ledger.row(parent_id)
-            if parent is not None and parent.round == parent_round:
-                parent.child_active -= count
-                _note_bytes(parent, bytes_below.get(parent_id))
-                _child_moved(ledger, parent)
-                advance(ledger, [parent])
+                _count_leaf(ledger, outcome, outcome.parent_id, parents)
+    for parent in parents.values():
+        _child_moved(ledger, parent)
+    for parent in parents.values():
+        if ledger.row(parent.id) is parent:  # not settled already, with another of them
+            advance(ledger, [parent])
     return moved
+
+
+def _count_leaf(ledger: Ledger, outcome: RunOutcome, parent_id: int, parents: dict[int, Row]) -> None:
+    effects = ledger.effects
+    effects.count("children_settled", outcome.name, "completed")
+    parent = ledger.row(parent_id)
+    if parent is not None and parent.round == outcome.parent_round:
+        parents[parent_id] = parent
+        parent.child_active -= 1
+        _note_bytes(parent, outcome.bytes_done)
+        if ledger.is_heard:
+            _tell_child_settled(ledger, parent, outcome.task_id, TaskStatus.COMPLETED)
 
 
 def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:  # noqa: C901 - one arm a decision
@@ -372,20 +382,20 @@ def count_child(ledger: Ledger, parent: Row, child: Row, status: str) -> None:
     parent.child_active -= 1
     _note_bytes(parent, child.bytes_done)
     _child_moved(ledger, parent)
-    ledger.tell(
-        events.ChildSettled,
-        parent,
-        child_id=child.id,
-        child_status=TaskStatus(status),
-        done=parent.child_total - parent.child_active,
-        total=parent.child_total,
-    )
+    _tell_child_settled(ledger, parent, child.id, TaskStatus(status))
     if TaskStatus(status) in FAILED_ENDS:
         parent.child_failed += 1
         if parent.child_failed == 1:
             parent.first_failure = _describe_failure(child.id, child.name, child.label, status, child.error)
         if parent.closing is None and ends.fails_now(parent):
             _fail_by_children(ledger, parent)
+
+
+def _tell_child_settled(ledger: Ledger, parent: Row, child_id: int, status: TaskStatus) -> None:
+    done = parent.child_total - parent.child_active
+    ledger.tell(
+        events.ChildSettled, parent, child_id=child_id, child_status=status, done=done, total=parent.child_total
+    )
 
 
 def _describe_failure(child_id: int, name: str, label: str, status: str, error: str | None) -> str:
@@ -502,11 +512,11 @@ def _release_key(ledger: Ledger, row: Row) -> None:
 def _tell_end(ledger: Ledger, row: Row, status: str) -> None:
     if not ledger.is_heard:
         return
-    ledger.tell_progress(row)
+    has_children = row.child_total > 0
+    ledger.tell_progress(row, settled=(row.child_total - row.child_active) / row.child_total if has_children else None)
     match status:
         case "completed":
-            memo = None if row.memo is None else msgspec.json.decode(row.memo)
-            ledger.tell(events.Completed, row, memo=memo)
+            ledger.tell(events.Completed, row, memo=_memo_of(row.memo))
         case "failed":
             ledger.tell(events.Failed, row, error=row.error or "", will_retry=False, retry_after=None)
         case "dead_letter":
@@ -519,3 +529,7 @@ def _tell_end(ledger: Ledger, row: Row, status: str) -> None:
             ledger.tell(events.DependencyFailed, row, dependency=row.failed_dependency or 0)
         case _:
             ledger.tell(events.Cancelled, row)
+
+
+def _memo_of(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)

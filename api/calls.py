@@ -161,6 +161,7 @@ class Calls:
             log=None if run.log is None else run.log.text(),
             parent_id=claim.parent_id,
             parent_round=claim.parent_round,
+            claim=claim,
             since_ms=since_ms(claim.created_at_ms, claim.run_at_ms, claim.retries),
         )
 

@@ -28,7 +28,8 @@ class Subscription:
             return (prefix is None or event.task_name.startswith(prefix)) and task in (None, event.task_name)
 
         self._hub = hub
-        self._feed = Feed(accepts, maxsize)
+        takes_all = wanted is None and prefix is None and task is None
+        self._feed = Feed(None if takes_all else accepts, maxsize, wanted)
         hub.add(self._feed)
 
     @property

@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from millrace.model.rows import Claim
+
 
 class RunKind(StrEnum):
     """What the function did."""
@@ -48,6 +50,8 @@ class RunOutcome(msgspec.Struct, frozen=True):
     parent_id: int | None = None
     """Where the task hangs in its tree, as claimed: with its round, all that a leaf's end has to know of it."""
     parent_round: int = 0
+    claim: Claim | None = None
+    """Its start, of which events of a leaf's good end are made; None where its row is loaded for that."""
     since_ms: int = 0
     """When the task could first have started, in ms by the wall clock, as far as its claim tells."""
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.actors.hub import Feed, Hub
-from millrace.model.events import BatchSubmitted, Event
+from millrace.model.events import BatchSubmitted, Completed, Event, Submitted, TaskEvent
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -79,3 +79,20 @@ def test_each_of_several_readers_is_woken() -> None:
         reader.join(10.0)
     assert len(found) == 3
     assert None not in found
+
+
+def test_what_nobody_wants_is_known() -> None:
+    """By class, base classes included, and as feeds come and go: what nobody wants need not be made."""
+    hub = Hub()
+    assert not hub.hears(BatchSubmitted)
+    tasks = Feed(None, 10, (TaskEvent,))
+    hub.add(tasks)
+    assert [hub.hears(kind) for kind in (BatchSubmitted, Submitted, Completed)] == [False, True, True]
+    ends = Feed(None, 10, (Completed,))
+    hub.add(ends)
+    hub.remove(tasks)
+    assert [hub.hears(kind) for kind in (BatchSubmitted, Submitted, Completed)] == [False, False, True]
+    hub.add(Feed(None, 10))
+    assert hub.hears(BatchSubmitted)
+    hub.close()
+    assert not hub.hears(Completed)

@@ -99,7 +99,7 @@ class Model:
     """All tasks of a store.
 
     Args:
-        is_heard: whether somebody listens to events: then no outcome takes the short way, before the others.
+        is_heard: whether somebody listens to events: then no outcome without its claim takes the short way, before the others.
     """
 
     def __init__(self, *, is_heard: bool) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.actors.clock import Arm, Clock, NextDue
+from millrace.actors.clock import LOOK_AGAIN_AFTER_S, Arm, Clock, NextDue
 from millrace.actors.mailbox import Mailbox
 from millrace.actors.requests import EndPauses, ExpireDue, PromoteDue
 from millrace.actors.times import SystemTimes
@@ -149,3 +149,47 @@ def test_the_clocks_of_the_system_agree_until_one_is_set(monkeypatch: pytest.Mon
     monkeypatch.setattr("time.time_ns", lambda: 0)
     assert times.wall_ms() == 0
     assert times.steady_ms() > 10**12
+
+
+# Times of the wall clock
+
+
+def test_a_time_of_the_wall_clock_is_waited_for(stage: Stage) -> None:
+    """S-446: beside that of the steady clock, whichever comes first; the answer names the next of both."""
+    stage.times.wall_offset_ms = 7_000_000
+    stage.clock.receive([NextDue(stage.times.steady_ms() + 9000, wall_ms=stage.times.wall_ms() + 4000)])
+    assert stage.clock.wake_in() == pytest.approx(4.0)
+    stage.pass_time(4.0)
+    assert stage.persistence.heard == [PromoteDue()]
+    assert stage.clock.wake_in() is None
+    stage.clock.receive([NextDue(stage.times.steady_ms() + 5000, is_exact=True)])
+    assert stage.clock.wake_in() == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("years", [0.01, 1, 100])
+def test_a_wall_clock_that_is_set_is_noticed(stage: Stage, years: float) -> None:
+    """S-447: within half a minute, however far the time was; until then it looks twice a minute, and asks nobody."""
+    far_ms = int(years * 31_557_600_000)
+    stage.clock.receive([NextDue(None, wall_ms=stage.times.wall_ms() + far_ms)])
+    for _ in range(100):
+        assert stage.clock.wake_in() == pytest.approx(LOOK_AGAIN_AFTER_S)
+        stage.pass_time(LOOK_AGAIN_AFTER_S)
+    assert stage.persistence.heard == []
+    stage.times.wall_offset_ms += far_ms
+    stage.pass_time(LOOK_AGAIN_AFTER_S)
+    assert stage.persistence.heard == [PromoteDue()]
+
+
+@given(st.lists(st.tuples(st.none() | st.integers(1, 50), st.none() | st.integers(1, 50)), max_size=10))
+def test_the_earliest_of_all_news_counts(news: list[tuple[int | None, int | None]]) -> None:
+    """None says nothing of what was said before."""
+    stage = Stage()
+    steady, wall = stage.times.steady_ms(), stage.times.wall_ms()
+    stage.clock.receive(
+        [
+            NextDue(None if one is None else steady + one, wall_ms=None if other is None else wall + other)
+            for one, other in news
+        ]
+    )
+    said = [ms for both in news for ms in both if ms is not None]
+    assert stage.clock.wake_in() == (pytest.approx(min(said) / 1000) if said else None)

@@ -1,12 +1,13 @@
 """What a reader is given: records of tasks and of children, and the results of calls. Values only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.priority import Priority
+from millrace.model.redaction import REDACTED, redact
 from millrace.model.statuses import TaskStatus
 
 R = TypeVar("R")
@@ -74,6 +75,13 @@ class TaskRecord:
     depends_on: Sequence[TaskId]
     retry_of: TaskId | None
     schedule_id: TaskId | None
+
+    def __repr__(self) -> str:
+        """All fields, but for the payload's values: a record outlives its task's code, which says what is to be redacted."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        if self.payload is not None:
+            values["payload"] = redact(self.payload, self.payload) if isinstance(self.payload, Mapping) else REDACTED
+        return f"TaskRecord({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import dying
 import pytest
 from staging import WAIT_S, Stage
 
-from millrace import Context, Domain, DuplicatePolicy, InvalidTask, RateLimit, Retry, SubmitKind, TaskStatus
+from millrace import Context, Domain, DuplicatePolicy, Every, InvalidTask, RateLimit, Retry, SubmitKind, TaskStatus
 from millrace.model.lanes import lane_of
 
 
@@ -237,3 +237,18 @@ def test_a_rate_that_was_set_follows_the_name(stage: Stage) -> None:
     scheduler.stop()
     scheduler = stage.started(today())
     assert scheduler._runtime.limits.task_rates == {"play::resize": RateLimit(5.0, 2)}
+
+
+def test_a_series_follows_the_name(stage: Stage) -> None:
+    """S-420: the series and its next run are the task's, and its runs are stored under the present name."""
+    domain = before()
+    scheduler = stage.scheduler(domain)
+    hourly = domain.tasks["play::shrink"].options(schedule=Every(3600, initial_delay=3600))
+    first = scheduler.submit(hourly, 1).id
+    scheduler.stop()
+    scheduler = stage.started(today())
+    assert [series.task_name for series in scheduler.schedules()] == ["play::resize"]
+    assert scheduler.run_now(first)
+    assert dying.settled(scheduler, first).memo == "resize 1"
+    (following,) = scheduler.tasks(status=TaskStatus.PENDING)
+    assert (following.task_name, following.schedule_id) == ("play::resize", first)

@@ -29,7 +29,10 @@ def test_body_and_record_have_the_value(stage: Stage, domain: Domain) -> None:
         outcome = scheduler.submit(login, "ann", SECRET)
         told = heard_until(events, lambda event: isinstance(event, Completed))
     assert outcome.result(WAIT_S) is True
-    assert outcome.handle.record().payload == {"user": "ann", "password": SECRET}
+    record = outcome.handle.record()
+    assert record.payload == {"user": "ann", "password": SECRET}
+    assert "'password': '***'" in repr(record)
+    assert SECRET not in repr(record)
     assert not any(SECRET in str(dataclasses.asdict(event)) for event in told)
 
 

@@ -7,7 +7,7 @@ import apsw
 import pytest
 from staging import WAIT_S, Stage, heard_until, of_task
 
-from millrace import Completed, Context, Domain, InvalidTask, Retention, SubmitKind
+from millrace import Completed, Context, Domain, Every, InvalidTask, IoBudget, Retention, ScheduleEnded, SubmitKind
 
 
 def index(stage: Stage) -> list[tuple[str, str, int]]:
@@ -207,3 +207,19 @@ def test_they_go_with_the_row(stage: Stage, domain: Domain) -> None:
     assert len(kept) == 3
     assert scheduler.prune(Retention(max_count=0)) == 2
     assert index(stage) == [("n", "0", waits.id)]
+
+
+def test_each_run_of_a_series_has_them(stage: Stage, domain: Domain) -> None:
+    """S-217, S-391: with the group and the IO; the submit that began the series fixed them for all of its runs."""
+
+    @domain.task()
+    def work(ctx: Context) -> None: ...
+
+    scheduler = stage.started(domain)
+    given = {"tags": {"a": "1"}, "group": "g", "io": IoBudget.disk(read=7)}
+    with scheduler.subscribe(kinds=[ScheduleEnded]) as events:
+        scheduler.submit(work.options(schedule=Every(0.001, max_runs=3), **given))  # type: ignore[arg-type]
+        events.get(WAIT_S)
+    runs = scheduler.tasks(tags={"a": "1"})
+    assert len(runs) == 3
+    assert {(run.group, run.expected_io) for run in runs} == {("g", IoBudget.disk(read=7))}

@@ -11,7 +11,11 @@ import click
 
 from millrace.cli.errors import OneLineErrors, debug_option
 
-_COMMANDS: Final = {"scan": "millrace.cli.scan.command"}
+_COMMANDS: Final = {
+    "alerts": "millrace.cli.alerts",
+    "grafana": "millrace.cli.grafana",
+    "scan": "millrace.cli.scan.command",
+}
 """Name to module; each module has it as `command`."""
 
 

@@ -1,0 +1,135 @@
+"""A real Prometheus scrapes a running scheduler over HTTP, loads the shipped rules, and answers queries on it."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_server import Prometheus
+from staging import WAIT_S, Stage
+
+from millrace import Context, Domain, Retry, Scheduler
+from millrace.metrics import App, Exporter, Server
+from millrace.metrics.alerts import ALERTS, rule_file
+from millrace.metrics.dashboard import expressions
+
+RUNNING = (
+    'millrace_running{scope="global"} - on () (sum(millrace_runs_started_total) - sum(millrace_runs_finished_total))'
+)
+
+
+def test_prometheus_scrapes_a_running_scheduler(stage: Stage, domain: Domain, tmp_path: Path) -> None:
+    """What runs, what ended and what failed is what Prometheus answers; rules and dashboard evaluate there."""
+    gate = stage.gate()
+
+    @domain.task()
+    def held(ctx: Context, n: int) -> None:
+        gate.hold()
+
+    @domain.task(retry=Retry.none())
+    def fails(ctx: Context) -> None:
+        raise ValueError("it broke")
+
+    scheduler = stage.started(domain, name="mine", max_concurrency=3)
+    scheduler.submit_batch(held.call(n) for n in range(5))
+    gate.await_arrivals(3)
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    with (
+        Server(App(Exporter(scheduler))) as server,
+        Prometheus(folder, f"127.0.0.1:{server.port}", rules=rule_file()) as prometheus,
+    ):
+        prometheus.await_value("up", 1)
+        prometheus.await_value('millrace_running{scope="global",scheduler="mine"}', 3)
+        assert prometheus.value(RUNNING) == 0
+        assert prometheus.value('sum(millrace_tasks{scheduler="mine"})') == 5
+        assert prometheus.value("millrace_owner") == 1
+        assert prometheus.value('millrace_runs_finished_total{task="play::fails",outcome="failed"}') == 0, (
+            "from the start"
+        )
+        scheduler.submit(fails).wait(WAIT_S)
+        gate.open()
+        prometheus.await_value('sum(millrace_runs_finished_total{outcome="succeeded"})', 5)
+        prometheus.await_value('millrace_tasks_finished_total{task="play::fails",status="dead_letter"}', 1)
+        assert prometheus.value(RUNNING) == 0
+        assert prometheus.value("sum(millrace_run_duration_seconds_count)") == 6
+        loaded = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
+        assert [rule["name"] for rule in loaded] == [alert.name for alert in ALERTS]
+        assert [rule["lastError"] for rule in loaded if rule.get("lastError")] == []
+        for expr in expressions():
+            prometheus.query(expr.replace("$__rate_interval", "1m").replace("$scheduler", ".*"))
+        targets = prometheus.get("targets")["activeTargets"]
+        assert [(target["health"], target["lastError"]) for target in targets] == [("up", "")]
+
+
+def work(path: str, port: int) -> None:
+    """The program of the long test: short tasks of all kinds until it is killed, its metrics on a port that stays."""
+    domain = Domain("work")
+    rnd = random.Random(os.getpid())
+
+    @domain.task(timeout=0.05, retry=Retry.constant(2, delay=0.01))
+    def step(ctx: Context, n: int) -> None:
+        kind = rnd.random()
+        if kind < 0.1:
+            raise ValueError("it broke")
+        ctx.wait_cancelled(0.2 if kind < 0.2 else 0.01)
+        ctx.check_cancelled()
+
+    @domain.task()
+    def family(ctx: Context, n: int) -> None:
+        ctx.spawn_children(step.call(1_000_000 * n + child) for child in range(5))
+
+    @family.finalize
+    def end(ctx: Context, memo: None, n: int) -> int:
+        return sum(1 for _ in ctx.child_results())
+
+    scheduler = Scheduler(path, domains=[domain], name="long", max_concurrency=8, durability="process").start()
+    Server(App(Exporter(scheduler)), port=port).start()
+    while True:
+        made = scheduler.submit_batch(family.call(rnd.randrange(1 << 40)) for _ in range(10))
+        scheduler.cancel(made[0].id)
+        made[-1].wait(WAIT_S)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_started_less_finished_is_running_at_every_scrape_for_five_minutes(tmp_path: Path) -> None:
+    """S-345, under a process that is killed and started again every few seconds: each scrape of all of them agrees."""
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    port = 19_464
+    ends_at = time.monotonic() + 300
+    rnd = random.Random(345)
+    kills = 0
+    with Prometheus(folder, f"127.0.0.1:{port}") as prometheus:
+        while time.monotonic() < ends_at:
+            program = subprocess.Popen([sys.executable, __file__, str(tmp_path / "tasks.db"), str(port)])
+            try:
+                program.wait(rnd.uniform(5, 15))
+                pytest.fail(f"the program ended by itself with {program.returncode}")
+            except subprocess.TimeoutExpired:
+                program.send_signal(signal.SIGKILL)
+                program.wait(WAIT_S)
+            kills += 1
+        (running,) = prometheus.scrapes('millrace_running{scope="global"}')
+        started = prometheus.scrapes("millrace_runs_started_total")
+        finished = prometheus.scrapes("millrace_runs_finished_total")
+        crashed = prometheus.value('sum(max_over_time(millrace_runs_finished_total{outcome="crashed"}[10m]))')
+    counted: dict[float, float] = {}
+    for sign, series in ((1, started), (-1, finished)):
+        for samples in series:
+            for at, value in samples:
+                counted[at] = counted.get(at, 0) + sign * value
+    assert {at: counted[at] for at, _ in running} == dict(running)
+    assert len(running) > 100
+    assert kills > 10
+    assert crashed is not None
+    assert crashed > 0
+
+
+if __name__ == "__main__":
+    work(sys.argv[1], int(sys.argv[2]))

@@ -207,6 +207,8 @@ class ThreadExecutor:
                 if run.begun_at is not None and not run.has_ended:
                     name = run.claim.name
                     census.running[name] = census.running.get(name, 0) + 1
+                    if run.claim.grp is not None:
+                        census.groups[run.claim.grp] = census.groups.get(run.claim.grp, 0) + 1
                     census.oldest_s[name] = max(census.oldest_s.get(name, 0.0), now - run.begun_at)
             busy = sum(census.running.values())
             abandoned = len(self._abandoned)

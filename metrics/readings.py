@@ -203,11 +203,21 @@ class Reader:
         for name, age_s in bodies.oldest_s.items():
             domain = self._names.domain(name)
             ages[domain,] = max(ages.get((domain,), 0.0), age_s)
-        limits = numbers["concurrency_limit"]
-        limits.clear()  # a domain without a limit has none; those that have are told by who knows them
-        limits["global",] = self._runtime.slots
+        self._read_limits(numbers, bodies)
         for census in (bodies, hooks):
             self._read_pool(numbers, histograms, census)
+
+    def _read_limits(self, numbers: Numbers, bodies: Census) -> None:
+        """Of the domains and groups that have a limit of their own."""
+        limits = self._runtime.limits
+        bounds = numbers["concurrency_limit"]
+        bounds.clear()
+        bounds |= {(domain,): bound for domain, bound in limits.domains.items() if domain in self._names.domains}
+        bounds["global",] = limits.slots
+        for group, bound in limits.groups.items():
+            numbers["group_limit"][group,] = bound
+            numbers["group_running"][group,] = bodies.groups.get(group, 0)
+            numbers["group_paused"][group,] = int(group in limits.paused_groups)
 
     def _read_pool(self, numbers: Numbers, histograms: Histograms, census: Census) -> None:
         executor = _EXECUTORS.get(census.executor, census.executor)
@@ -223,7 +233,7 @@ class Reader:
         if supervisors is not None:
             numbers["supervisors"]["awake",] = supervisors.awake
             numbers["supervisors"]["asleep",] = supervisors.asleep
-        for box in (runtime.persistence, runtime.clock, runtime.dispatcher, runtime.guardian_box):
+        for box in (runtime.persistence, runtime.clock, runtime.dispatcher, runtime.sampler, runtime.guardian_box):
             numbers["actor_inbox_messages"][box.name,] = len(box.inbox)
         numbers["owner"][()] = int(runtime.is_owner)
         beats = numbers["dispatcher_heartbeat_timestamp_seconds"]

@@ -34,6 +34,8 @@ class Census:
     names: dict[str, RunsOfName] = field(default_factory=dict[str, RunsOfName])
     running: dict[str, int] = field(default_factory=dict[str, int])
     """Runs under way by task name: those that began, and have not ended nor been given up."""
+    groups: dict[str, int] = field(default_factory=dict[str, int])
+    """Runs under way by group."""
     oldest_s: dict[str, float] = field(default_factory=dict[str, float])
     """By task name: seconds that its oldest run takes by now."""
     workers: dict[str, int] = field(default_factory=dict[str, int])

@@ -192,6 +192,29 @@ def test_a_run_that_is_given_up_is_over(stage: Stage, domain: Domain) -> None:
     gate.open()
 
 
+def test_limits_of_domains_and_groups_are_shown(stage: Stage) -> None:
+    """Those that are configured: what runs of each, how many may, and whether it is paused."""
+    gate = stage.gate()
+    domain = Domain("play", max_concurrency=3)
+
+    @domain.task(group="a")
+    def held(ctx: Context, n: int) -> None:
+        gate.hold()
+
+    scheduler = stage.started(domain, max_concurrency=4, group_concurrency={"a": 2, "b": 1})
+    made = scheduler.submit_batch(held.call(n) for n in range(4))
+    gate.await_arrivals(2)
+    scheduler.pause_group("b")
+    gauges = scheduler.metrics().gauges
+    assert gauges['concurrency_limit{scope="play"}'] == 3
+    assert gauges["concurrency_limit"] == 4
+    assert [gauges[f'group_running{{group="{group}"}}'] for group in "ab"] == [2, 0]
+    assert [gauges[f'group_limit{{group="{group}"}}'] for group in "ab"] == [2, 1]
+    assert [gauges[f'group_paused{{group="{group}"}}'] for group in "ab"] == [0, 1]
+    gate.open()
+    settle(made)
+
+
 def test_a_stop_interrupts(stage: Stage, domain: Domain) -> None:
     """S-345: a run that a stop put back has the outcome interrupted; nothing is running afterwards."""
     gate = stage.gate()

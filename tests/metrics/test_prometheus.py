@@ -51,8 +51,8 @@ def test_prometheus_scrapes_a_running_scheduler(stage: Stage, domain: Domain, tm
         assert prometheus.value('millrace_runs_finished_total{task="play::fails",outcome="failed"}') == 0, (
             "from the start"
         )
-        scheduler.submit(fails).wait(WAIT_S)
         gate.open()
+        scheduler.submit(fails).wait(WAIT_S)
         prometheus.await_value('sum(millrace_runs_finished_total{outcome="succeeded"})', 5)
         prometheus.await_value('millrace_tasks_finished_total{task="play::fails",status="dead_letter"}', 1)
         assert prometheus.value(RUNNING) == 0

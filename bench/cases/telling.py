@@ -1,4 +1,4 @@
-"""What telling costs: no-op tasks as they are, with reports of progress, and with somebody who hears every event."""
+"""What telling costs: no-op tasks as they are, with reports of progress, and with somebody who hears events; and one report."""
 
 import threading
 import time
@@ -6,9 +6,10 @@ from functools import partial
 
 from bench.case import Case, Column, Figures, Site, Sizes, Target, Variant
 from bench.workload import Tally, open_scheduler, until_settled
-from millrace import Context, Domain
+from millrace import Context, Domain, Event, Failed
 
 _SIZES = Sizes(full=10_000, quick=2_000, tiny=50)
+_CALLS = Sizes(full=200_000, quick=50_000, tiny=1_000)
 _BATCH = 500
 
 tasks = Domain("bench")
@@ -35,7 +36,27 @@ def telling(ctx: Context, number: int) -> int:
     return number
 
 
-def drain(site: Site, *, tells: bool, hears: bool) -> Figures:
+@tasks.task()
+def reporting(ctx: Context, calls: int) -> list[float]:
+    """Seconds of the thread's own time that one call of each kind takes, the loop around it included."""
+    seconds: list[float] = []
+    for call in (lambda n: ctx.progress(n / calls), lambda _: ctx.add_bytes(1)):
+        began = time.thread_time()
+        for number in range(calls):
+            call(number)
+        seconds.append((time.thread_time() - began) / calls)
+    return seconds
+
+
+def report(site: Site) -> Figures:
+    """Microseconds of one report, in a body with a subscriber to its progress."""
+    calls = _CALLS.at(site.scale)
+    with open_scheduler(site.directory, [tasks]) as scheduler, scheduler.subscribe(maxsize=1):
+        progress_s, bytes_s = scheduler.submit(reporting, calls).result(600)
+    return {"rate": 2 / (progress_s + bytes_s), "progress_us": progress_s * 1e6, "add_bytes_us": bytes_s * 1e6}
+
+
+def drain(site: Site, *, tells: bool, hears: tuple[type[Event], ...]) -> Figures:
     """Rate from the first submit to the last row of the history, submitting and hearing included."""
     count = _SIZES.at(site.scale)
     task = telling if tells else noop
@@ -43,7 +64,7 @@ def drain(site: Site, *, tells: bool, hears: bool) -> Figures:
     with open_scheduler(site.directory, [tasks]) as scheduler:
         reader: threading.Thread | None = None
         if hears:
-            subscription = scheduler.subscribe(maxsize=100_000)
+            subscription = scheduler.subscribe(kinds=hears, maxsize=100_000)
 
             def read() -> None:
                 nonlocal heard
@@ -67,14 +88,37 @@ CASE = Case(
     name="telling",
     title="10,000 no-op tasks in batches, 8 threads, with progress and with a subscriber to all events",
     variants=(
-        Variant("silent", partial(drain, tells=False, hears=False)),
-        Variant("progress", partial(drain, tells=True, hears=False)),
-        Variant("events", partial(drain, tells=False, hears=True)),
-        Variant("both", partial(drain, tells=True, hears=True)),
+        Variant("silent", partial(drain, tells=False, hears=())),
+        Variant("progress", partial(drain, tells=True, hears=())),
+        Variant("progress, failures heard", partial(drain, tells=True, hears=(Failed,))),
+        Variant("events", partial(drain, tells=False, hears=(Event,))),
+        Variant("progress, events", partial(drain, tells=True, hears=(Event,))),
+        Variant("one report", report),
     ),
-    columns=(Column("rate", "tasks/s"), Column("us_per_task", "us a task", 1), Column("events", "events")),
+    columns=(
+        Column("rate", "a second"),
+        Column("us_per_task", "us a task", 1),
+        Column("events", "events"),
+        Column("progress_us", "us progress", 2),
+        Column("add_bytes_us", "us add_bytes", 2),
+    ),
     targets=(
         Target("of the silent rate, with progress", "progress", "rate", at_least=0.95, against="silent"),
-        Target("of the silent rate, with progress and events", "both", "rate", at_least=0.95, against="silent"),
+        Target(
+            "of the silent rate, with progress and failures heard",
+            "progress, failures heard",
+            "rate",
+            at_least=0.95,
+            against="silent",
+        ),
+        Target(
+            "of the silent rate, with progress and all events",
+            "progress, events",
+            "rate",
+            at_least=0.95,
+            against="silent",
+        ),
+        Target("us a call of progress", "one report", "progress_us", at_most=1.0),
+        Target("us a call of add_bytes", "one report", "add_bytes_us", at_most=1.0),
     ),
 )

@@ -19,7 +19,7 @@ _VARIANTS = {
     "million": 2,
     "parents": 1,
     "scan": 2,
-    "telling": 4,
+    "telling": 6,
 }
 
 

@@ -266,5 +266,5 @@ class PauseMachine(RuleBasedStateMachine):
 
 TestPauses = PauseMachine.TestCase
 TestPauses.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

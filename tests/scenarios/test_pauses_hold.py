@@ -209,6 +209,45 @@ def test_cancels_go_on_in_a_pause(stage: Stage, domain: Domain, play: Play, gate
     assert scheduler.resume() == 0
 
 
+@pytest.mark.parametrize("scope", ["scheduler", "group"])
+def test_time_to_live_goes_on_in_a_pause(stage: Stage, domain: Domain, grouped: Play, gate: Gate, scope: str) -> None:
+    """S-117, S-118, S-210, S-211: what does not start in time expires, paused or not; what was stopped begins anew, or expires."""
+    scheduler = stage.started(domain, sweep_interval=0.05)
+    stopped = scheduler.submit(grouped.slow.options(ttl=0.5))
+    gate.await_arrivals(1)
+    scheduler.pause() if scope == "scheduler" else scheduler.pause_group("a")
+    await_status(stopped, TaskStatus.PAUSED)
+    assert scheduler.submit(grouped.quick.options(ttl=0.05)).wait(WAIT_S).status is TaskStatus.EXPIRED
+    assert stopped.wait(WAIT_S).status is TaskStatus.EXPIRED
+    assert scheduler.resume() + scheduler.resume_group("a") == 0
+
+
+def test_dependencies_are_followed_in_a_pause(stage: Stage, domain: Domain, play: Play) -> None:
+    """S-118, S-002: what is unblocked is queued, and what lost its dependency ends."""
+    gate = stage.gate()
+
+    @domain.task()
+    def first(ctx: Context) -> None:
+        gate.hold()
+
+    scheduler = stage.started(domain)
+    running = scheduler.submit(first)
+    gate.await_arrivals(1)
+    never = scheduler.submit(play.quick.options(run_after=3600), 1)
+    freed = scheduler.submit(play.quick.options(depends_on=[running]), 2)
+    lost = scheduler.submit(play.quick.options(depends_on=[never]), 3)
+    scheduler.pause()
+    gate.open()
+    running.wait(WAIT_S)
+    await_status(freed, TaskStatus.PENDING)
+    scheduler.cancel(never.id)
+    assert lost.wait(WAIT_S).status is TaskStatus.DEPENDENCY_FAILED
+    calm_down(scheduler)
+    assert statuses(scheduler, [freed]) == [TaskStatus.PENDING]
+    scheduler.resume()
+    assert freed.result(WAIT_S) == 2
+
+
 # Groups
 
 
@@ -259,6 +298,34 @@ def test_outcomes_tell_of_the_group_of_the_task_they_name(stage: Stage, domain: 
     assert [outcome.group_paused for outcome in batch] == [True, False]
     scheduler.resume_group("a")
     assert not scheduler.submit(grouped.quick, 4).group_paused
+
+
+def test_what_becomes_ready_in_a_paused_group_is_paused(stage: Stage, domain: Domain, grouped: Play) -> None:
+    """S-112, S-001, S-002: a delay that is over, a dependency that settled, a child that is spawned."""
+    gate = stage.gate()
+
+    @domain.task()
+    def parent(ctx: Context) -> None:
+        gate.hold()
+        ctx.spawn_child(grouped.quick, 3)
+
+    scheduler = stage.started(domain)
+    above = scheduler.submit(parent)
+    gate.await_arrivals(1)
+    delayed = scheduler.submit(grouped.quick.options(run_after=0.05), 1)
+    blocked = scheduler.submit(grouped.quick.options(depends_on=[above]), 2)
+    scheduler.pause_group("a")
+    assert statuses(scheduler, [delayed, blocked]) == [TaskStatus.PAUSED, TaskStatus.BLOCKED]
+    gate.open()
+    await_status(above, TaskStatus.WAITING)
+    (child,) = scheduler.children(above.id)
+    calm_down(scheduler)
+    assert child.status is TaskStatus.PAUSED
+    scheduler.cancel(child.id)
+    above.wait(WAIT_S)
+    await_status(blocked, TaskStatus.PAUSED)
+    assert scheduler.resume_group("a") == 2
+    assert [record.memo for record in settle([delayed, blocked])] == [1, 2]
 
 
 def test_a_timed_pause_lets_its_tasks_go_by_itself(stage: Stage, domain: Domain, grouped: Play) -> None:

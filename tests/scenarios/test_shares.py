@@ -8,7 +8,6 @@ from staging import Gate, Stage, calm_down, settle
 
 from millrace import Aging, Context, Domain, Priority, Scheduler, Task
 
-
 LONG_S = 0.01
 """Bodies that take longer than this are not claimed ahead of their slots."""
 

@@ -1,6 +1,6 @@
 """Limits that are set at run time: stored with the program's own value that they replace, in force after the commit."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -62,7 +62,7 @@ def refresh(ledger: Ledger, code: Limits) -> None:
 
 def _stored(writer: Writer) -> list[Setting]:
     return [
-        Setting(row.kind, row.name, _value(row.kind, row.value), _value(row.kind, row.replaced))  # type: ignore[arg-type]  # as stored
+        Setting(cast("Kind", row.kind), row.name, _value(row.kind, row.value), _value(row.kind, row.replaced))
         for row in writer.tuning.load()
     ]
 

@@ -97,7 +97,7 @@ def check_pressure(pressure: Mapping[str, Callable[[], float]]) -> dict[str, Cal
     for name, source in _mapping("pressure", pressure).items():
         if not callable(source):
             raise TypeError(f"pressure[{name!r}]: expected a callable that gives 0..1, got {type(source).__name__}")
-        sources[_text("pressure", name)] = source
+        sources[_text("pressure", name)] = cast("Callable[[], float]", source)
     return sources
 
 

@@ -64,7 +64,8 @@ def set_value(code: Limits, kind: Kind, name: str, value: Value) -> Setting:
 
 def in_force(code: Limits, settings: Iterable[Setting]) -> tuple[Limits, list[Setting]]:
     """The limits in force, and the settings that hold no more, as the program says something else than when they were set."""
-    limits, obsolete = code, []
+    limits = code
+    obsolete: list[Setting] = []
     for setting in settings:
         if value_of(code, setting.kind, setting.name) == setting.replaced:
             limits = with_value(limits, setting.kind, setting.name, setting.value)

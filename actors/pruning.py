@@ -1,21 +1,24 @@
 """Keeps the history within its bounds, a step of at most 500 rows at a time, in the persistence actor's transactions.
 
 How many rows there are is counted in memory: once from the store, at most as far as the bound, then by what each
-transaction settles. A row is looked at once: where its parent is active it stays, the parent is remembered, and its rows
-come up again when it settles. Nothing here polls: ``due_in`` names the next time, None where there is none.
-Memory grows with the active parents that have settled children beyond the bounds: a number each.
+transaction settles. A row is looked at once: where its parent is active, or a task still waits for it, it stays, that task
+is remembered, and the row comes up again when that settles. Nothing here polls: ``due_in`` names the next time, None where
+there is none. Memory grows with the active tasks that hold settled ones beyond the bounds: a number each.
 """
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from millrace.actors.mailbox import Reply
 from millrace.actors.policy.retention import DELAY_S, MAX_OVER, STEP, Verdict, judge
 from millrace.actors.times import Times
 from millrace.model.retention import Retention
 from millrace.model.rows import OldRow
-from millrace.store.writer import Shelf, Writer
+from millrace.store.writer import Released, Shelf, Writer
+
+_FIRST: Final = (-1, 0)
 
 
 @dataclass(slots=True)
@@ -34,11 +37,12 @@ class _Stand:
 
 
 @dataclass(slots=True)
-class _Released:
-    """A parent that has settled: its children's rows that stayed for it go, from this (round, place) on."""
+class _Holder:
+    """A task that has settled: rows that stayed for it go, from this (round, place) on: its children's, then others."""
 
-    parent_id: int
-    after: tuple[int, int] = (-1, 0)
+    task_id: int
+    what: Released = "children"
+    after: tuple[int, int] = _FIRST
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ class Pruner:
         self._others = _Stand("others")
         self._dead_letters = _Stand("dead_letters")
         self._holders: set[int] = set()
-        self._released: deque[_Released] = deque()
+        self._released: deque[_Holder] = deque()
         self._over_since: float | None = None
         self._sweeps: deque[_Sweep] = deque()
         self._pruned = 0
@@ -91,7 +95,7 @@ class Pruner:
                 stand.oldest_ms = now_ms
             if task_id in holders:
                 holders.discard(task_id)
-                self._released.append(_Released(task_id))
+                self._released.append(_Holder(task_id))
         if self._over_since is None and self._excess() > 0:
             self._over_since = self._times.monotonic()
 
@@ -228,15 +232,19 @@ class Pruner:
             stand.border = 0
         return page, verdict
 
-    def _release(self, writer: Writer, released: _Released) -> None:
-        page = writer.select_released(
-            released.parent_id, released.after, self._dead_letters.after, self._others.after, STEP
-        )
-        if page:
-            writer.prune([seq for _, seq in page])
-            self._pruned += len(page)
-            released.after = page[-1]
-        if len(page) < STEP:
+    def _release(self, writer: Writer, holder: _Holder) -> None:
+        """A page of what it held. Who holds some of it besides is remembered in its place."""
+        until = (self._dead_letters.after, self._others.after)
+        page = writer.select_released(holder.task_id, holder.what, holder.after, until, STEP)
+        doomed = [seq for _, seq, still_held_by in page if still_held_by is None]
+        if doomed:
+            writer.prune(doomed)
+        self._holders.update(still_held_by for _, _, still_held_by in page if still_held_by is not None)
+        if len(page) == STEP:
+            holder.after = page[-1][:2]
+        elif holder.what == "children":
+            holder.what, holder.after = "dependencies", _FIRST
+        else:
             self._released.popleft()
 
     def _sweep(self, writer: Writer, sweep: _Sweep) -> list[tuple[Reply[int], int]]:

@@ -372,7 +372,7 @@ class OldRow(msgspec.Struct, array_like=True, frozen=True):
     seq: int
     finished_at_ms: int
     holder: int | None
-    """Its parent, where that is active: the row stays as long."""
+    """Its parent, where that is active, else a task that still waits for it: the row stays as long."""
 
 
 class RetryFields(Unshown, msgspec.Struct, array_like=True):

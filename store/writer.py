@@ -48,6 +48,7 @@ _decode_retry = msgspec.json.Decoder(RetryFields).decode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_ready = msgspec.json.Decoder(tuple[int | None, list[tuple[int, int, int, int, str | None]]]).decode
 _decode_lanes = msgspec.json.Decoder(list[tuple[int, str, str | None, int | None, int]]).decode
+_decode_released = msgspec.json.Decoder(list[tuple[int, int, int | None]]).decode
 _decode_pairs = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_holders = msgspec.json.Decoder(tuple[int | None, list[tuple[int, int, int]]]).decode
 _decode_failure = msgspec.json.Decoder(tuple[int, str, str, str, str | None]).decode
@@ -65,6 +66,12 @@ SettledRow = tuple[Any, ...]
 
 Shelf = Literal["others", "dead_letters", "all"]
 """Rows of the history that are counted together: dead letters, all others, or all alike."""
+Released = Literal["children", "dependencies"]
+"""What a task holds in the history until it settles itself."""
+_RELEASED: Final[dict[Released, str]] = {
+    "children": "select_released",
+    "dependencies": "select_released_dependencies",
+}
 _SUFFIX: Final[dict[Shelf, str]] = {"others": "", "dead_letters": "_dead_letters", "all": "_of_all"}
 
 KeyScope = tuple[str, int, int, str]
@@ -538,19 +545,21 @@ class Writer:
         return _decode_old(self._value("select_oldest" + _SUFFIX[shelf], after=after, limit=limit))
 
     def select_released(
-        self, parent: int, after: tuple[int, int], dead_letters: int, others: int, limit: int
-    ) -> list[tuple[int, int]]:
-        """(round, place) of a parent's children in the history after that pair, and before a place for either shelf."""
+        self, holder: int, what: Released, after: tuple[int, int], until: tuple[int, int], limit: int
+    ) -> list[tuple[int, int, int | None]]:
+        """(round, place, who holds it now) of the rows that a settled task held: of its children, or of what it depended on,
+        which are of no round. From after a (round, place) on, up to the places of dead letters and of others.
+        """
         text = self._value(
-            "select_released",
-            parent=parent,
+            _RELEASED[what],
+            holder=holder,
             round=after[0],
             seq=after[1],
-            dead_letters=dead_letters,
-            others=others,
+            dead_letters=until[0],
+            others=until[1],
             limit=limit,
         )
-        return _decode_pairs(text)
+        return _decode_released(text)
 
     def prune(self, rows: Sequence[int]) -> None:
         """Delete rows of the history by their places, with all that hangs on them, and count them."""

@@ -24,7 +24,7 @@ class Verdict:
 
     doomed: tuple[int, ...]
     held_by: frozenset[int]
-    """Active parents whose children stay for now, though they are beyond the bounds."""
+    """Active tasks whose children, or dependencies, stay for now, though they are beyond the bounds."""
     counted: int
     """Decided rows that were of those counted (from ``border`` on)."""
     after: int

@@ -54,22 +54,25 @@ SELECT json_array(
 FROM history AS h WHERE h.id = :id;
 
 -- name: select_oldest
--- A page of the history but for dead letters, earliest settled first, each row with its parent where that is active.
-SELECT json_group_array(json_array(seq, finished_at_ms, holder)) FROM (
-    SELECT h.seq, h.finished_at_ms, t.id AS holder FROM history AS h LEFT JOIN task AS t ON t.id = h.parent_id
+-- A page of the history but for dead letters, earliest settled first, each row with its parent where that is active, else
+-- with the first task that still waits for it.
+SELECT json_group_array(json_array(seq, finished_at_ms, ifnull(parent, waiter))) FROM (
+    SELECT h.seq, h.finished_at_ms, t.id AS parent, (SELECT min(d.task_id) FROM edge AS d WHERE d.dep_id = h.id) AS waiter
+    FROM history AS h LEFT JOIN task AS t ON t.id = h.parent_id
     WHERE h.seq > :after AND h.status <> 'dead_letter' ORDER BY h.seq LIMIT :limit);
 
 -- name: select_oldest_dead_letters
 -- The same of dead letters.
-SELECT json_group_array(json_array(seq, finished_at_ms, holder)) FROM (
-    SELECT h.seq, h.finished_at_ms, t.id AS holder
+SELECT json_group_array(json_array(seq, finished_at_ms, ifnull(parent, waiter))) FROM (
+    SELECT h.seq, h.finished_at_ms, t.id AS parent, (SELECT min(d.task_id) FROM edge AS d WHERE d.dep_id = h.id) AS waiter
     FROM history AS h INDEXED BY history_dead_letter LEFT JOIN task AS t ON t.id = h.parent_id
     WHERE h.seq > :after AND h.status = 'dead_letter' ORDER BY h.seq LIMIT :limit);
 
 -- name: select_oldest_of_all
 -- The same of all rows alike.
-SELECT json_group_array(json_array(seq, finished_at_ms, holder)) FROM (
-    SELECT h.seq, h.finished_at_ms, t.id AS holder FROM history AS h LEFT JOIN task AS t ON t.id = h.parent_id
+SELECT json_group_array(json_array(seq, finished_at_ms, ifnull(parent, waiter))) FROM (
+    SELECT h.seq, h.finished_at_ms, t.id AS parent, (SELECT min(d.task_id) FROM edge AS d WHERE d.dep_id = h.id) AS waiter
+    FROM history AS h LEFT JOIN task AS t ON t.id = h.parent_id
     WHERE h.seq > :after ORDER BY h.seq LIMIT :limit);
 
 -- name: measure_newest
@@ -86,12 +89,24 @@ SELECT json_array(count(*), min(seq)) FROM (SELECT seq FROM history ORDER BY seq
 
 -- name: select_released
 -- Rows that a parent held until it settled, from a place on: what its children have left of before the places up to which
--- dead letters and other rows are decided.
-SELECT json_group_array(json_array(parent_round, seq)) FROM (
-    SELECT parent_round, seq FROM history INDEXED BY history_child
-    WHERE parent_id = :parent AND (parent_round, seq) > (:round, :seq)
-        AND seq <= max(:dead_letters, :others) AND seq <= CASE status WHEN 'dead_letter' THEN :dead_letters ELSE :others END
-    ORDER BY parent_round, seq LIMIT :limit);
+-- dead letters and other rows are decided; each with the first task that waits for it all the same.
+SELECT json_group_array(json_array(parent_round, seq, holder)) FROM (
+    SELECT h.parent_round, h.seq, (SELECT min(d.task_id) FROM edge AS d WHERE d.dep_id = h.id) AS holder
+    FROM history AS h INDEXED BY history_child
+    WHERE h.parent_id = :holder AND (h.parent_round, h.seq) > (:round, :seq)
+        AND h.seq <= max(:dead_letters, :others)
+        AND h.seq <= CASE h.status WHEN 'dead_letter' THEN :dead_letters ELSE :others END
+    ORDER BY h.parent_round, h.seq LIMIT :limit);
+
+-- name: select_released_dependencies
+-- The same of what a task waited for until it settled, as its submission declared it; a parent may be active all the same.
+SELECT json_group_array(json_array(0, seq, ifnull(parent, waiter))) FROM (
+    SELECT h.seq, t.id AS parent, (SELECT min(d.task_id) FROM edge AS d WHERE d.dep_id = h.id) AS waiter
+    FROM history AS w CROSS JOIN json_each(w.depends_on) AS e CROSS JOIN history AS h ON h.id = e.value
+        LEFT JOIN task AS t ON t.id = h.parent_id
+    WHERE w.id = :holder AND h.seq > :seq
+        AND h.seq <= CASE h.status WHEN 'dead_letter' THEN :dead_letters ELSE :others END
+    ORDER BY h.seq LIMIT :limit);
 
 -- name: delete_flows
 -- The state of flows whose rows are about to go.

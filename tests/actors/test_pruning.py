@@ -10,7 +10,7 @@ from millrace.actors.policy.retention import STEP
 from millrace.actors.pruning import Pruner
 from millrace.model.retention import Retention
 from millrace.model.rows import OldRow
-from millrace.store.writer import Shelf, Writer
+from millrace.store.writer import Released, Shelf, Writer
 
 
 @dataclass
@@ -47,6 +47,8 @@ class History:
     times: Times
     rows: dict[int, Settled] = field(default_factory=dict[int, Settled])
     active: set[int] = field(default_factory=set[int])
+    waits: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    """Who was declared to depend on a task."""
     version: int = 1
     looked_at: Counter[int] = field(default_factory=Counter[int])
     batches: list[int] = field(default_factory=list[int])
@@ -81,19 +83,26 @@ class History:
         return [self._old(seq) for seq in found]
 
     def _old(self, seq: int) -> OldRow:
-        row = self.rows[seq]
-        return OldRow(seq, row.finished_at_ms, row.parent_id if row.parent_id in self.active else None)
+        return OldRow(seq, self.rows[seq].finished_at_ms, self._holder(self.rows[seq]))
+
+    def _holder(self, row: Settled) -> int | None:
+        """Its active parent, else the first task that waits for it."""
+        if row.parent_id in self.active:
+            return row.parent_id
+        return min((task_id for task_id in self.waits.get(row.task_id, ()) if task_id in self.active), default=None)
 
     def select_released(
-        self, parent: int, after: tuple[int, int], dead_letters: int, others: int, limit: int
-    ) -> list[tuple[int, int]]:
+        self, holder: int, what: Released, after: tuple[int, int], until: tuple[int, int], limit: int
+    ) -> list[tuple[int, int, int | None]]:
         """See ``Writer``."""
+
+        def was_held(row: Settled) -> bool:
+            return row.parent_id == holder if what == "children" else holder in self.waits.get(row.task_id, ())
+
         return [
-            (1, seq)
+            (1, seq, self._holder(row))
             for seq, row in sorted(self.rows.items())
-            if row.parent_id == parent
-            and (1, seq) > after
-            and seq <= (dead_letters if row.status == "dead_letter" else others)
+            if was_held(row) and (1, seq) > after and seq <= until[row.status != "dead_letter"]
         ][:limit]
 
     def prune(self, rows: Sequence[int]) -> None:
@@ -286,6 +295,43 @@ def test_a_released_dead_letter_within_its_own_bound_stays() -> None:
     desk.settle(7)
     desk.later(0.6)
     assert desk.history.ids() == [1, 7]
+
+
+def test_what_an_active_task_waits_for_stays_until_it_settles() -> None:
+    """S-349: as long as any of those that wait for it is active, and then it goes as if it had never been held."""
+    desk = Desk(Retention(max_count=1))
+    desk.work()
+    desk.history.active |= {50, 51}
+    desk.history.waits = {1: [50, 51], 2: [51]}
+    desk.settle(1, 2, 3, 4)
+    desk.later(0.6)
+    assert desk.history.ids() == [1, 2, 4]
+    desk.settle(50)
+    desk.later(0.6)
+    assert desk.history.ids() == [1, 2, 50]
+    desk.settle(51)
+    desk.later(0.6)
+    assert desk.history.ids() == [51]
+    assert desk.pruner.due_in() is None
+
+
+def test_a_child_that_somebody_waits_for_outlives_its_parent() -> None:
+    """S-349: both holds have to end, in whichever order."""
+    for last in (7, 50):
+        desk = Desk(Retention(max_count=1))
+        desk.work()
+        desk.history.active |= {7, 50}
+        desk.history.waits = {1: [50]}
+        desk.settle(1, parent_id=7)
+        desk.settle(2, 3)
+        desk.later(0.6)
+        first = 57 - last
+        desk.settle(first)
+        desk.later(0.6)
+        assert desk.history.ids() == [1, first]
+        desk.settle(last)
+        desk.later(0.6)
+        assert desk.history.ids() == [last]
 
 
 def test_a_rollback_has_everything_counted_anew() -> None:

@@ -10,6 +10,7 @@ from staging import WAIT_S, Stage, settle
 
 from millrace import (
     Context,
+    DependencyPolicy,
     Domain,
     Outcome,
     Retention,
@@ -144,6 +145,31 @@ def test_children_of_an_active_parent_stay(stage: Stage, domain: Domain) -> None
     assert outcome.wait(WAIT_S).memo == sum(range(30))
     until(lambda: scheduler.count(parent=outcome.id) == 0)
     until(lambda: ids(scheduler) == [outcome.id, others[-1].id])
+
+
+def test_what_a_task_still_waits_for_stays(stage: Stage, domain: Domain) -> None:
+    """S-349, S-252: a failed dependency is there as long as a task is blocked on it, over a restart, and can be retried."""
+    run_good, run_bad = add_tasks(domain)
+    good = domain.tasks[f"{domain.name}::good"]
+    first = stage.started(domain, retention=Retention(max_count=2))
+    broken = run_bad(first, 1)[0]
+    later = first.submit(good.options(run_after=3600.0), 101)
+    between = first.submit(good.options(depends_on=[later.id], on_dependency_failure=DependencyPolicy.FAIL), 102)
+    last = first.submit(good.options(depends_on=[between.id]), 103)
+    first.cancel(later.id)
+    assert between.wait(WAIT_S).status is TaskStatus.DEPENDENCY_FAILED
+    assert last.handle.status() is TaskStatus.BLOCKED
+    newest = run_good(first, 4)[-2:]
+    until(lambda: ids(first) == [broken, between.id, last.id, *newest])
+    assert first.prune(Retention(max_count=0)) == 3
+    assert ids(first) == [between.id, last.id]
+    first.stop()
+
+    second = stage.started(domain, retention=Retention(max_count=2))
+    newest = run_good(second, 4)[-2:]
+    until(lambda: ids(second) == [between.id, last.id, *newest])
+    assert second.cancel(last.id).settled
+    until(lambda: ids(second) == [last.id, newest[-1]])
 
 
 def test_a_waiter_gets_the_record_of_a_row_that_is_pruned_at_once(stage: Stage, domain: Domain) -> None:

@@ -105,7 +105,7 @@ def _outcome(run: Run, kind: RunKind, **more: Any) -> RunOutcome:
         duration_s=0.01,
         parent_id=claim.parent_id,
         parent_round=claim.parent_round,
-        limited=claim.limited,
+        claim=claim,
         **more,
     )
 

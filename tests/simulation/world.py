@@ -392,7 +392,7 @@ class World:
         connection = self.witness.connection
         if self.runtime.state is not Phases.RUNNING or connection is None or self._is_recovering():
             return
-        slots = self.runtime.slots
+        slots = self.runtime.limits.slots
         runs = [one.run for pool in self.pools if pool.name == "run" for one in pool.workers]
         abandoned = {run.claim.id for run in runs if run.is_abandoned}
         busy = {run.claim.id for run in runs if not run.is_abandoned and not run.waits}

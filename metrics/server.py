@@ -52,7 +52,9 @@ class Server:
             server.set_app(self._app)
             self._server = server
             self._stopper, ear = socket.socketpair()
-            self._thread = threading.Thread(target=_serve, args=(server, ear), name="millrace-metrics", daemon=True)
+            self._thread = threading.Thread(
+                target=self._serve, args=(server, ear), name="millrace-metrics", daemon=True
+            )
             self._thread.start()
         return self
 
@@ -64,6 +66,17 @@ class Server:
             stopper.close()
             thread.join()
             server.server_close()
+
+    def _serve(self, server: "_Server", ear: socket.socket) -> None:
+        """Until the other end of the pair is closed. ``serve_forever`` would look twice a second whether it is to stop.
+
+        A method, so that the thread keeps this object and with it the other end: who keeps no reference still has a server.
+        """
+        with selectors.DefaultSelector() as selector, ear:
+            selector.register(server, selectors.EVENT_READ)
+            selector.register(ear, selectors.EVENT_READ)
+            while all(key.fileobj is server for key, _ in selector.select()):
+                server.handle_request()
 
     @property
     def port(self) -> int:
@@ -83,15 +96,6 @@ class Server:
 
     def __exit__(self, *_error: object) -> None:
         self.stop()
-
-
-def _serve(server: "_Server", ear: socket.socket) -> None:
-    """Until the other end of the pair is closed. ``serve_forever`` would look twice a second whether it is to stop."""
-    with selectors.DefaultSelector() as selector, ear:
-        selector.register(server, selectors.EVENT_READ)
-        selector.register(ear, selectors.EVENT_READ)
-        while all(key.fileobj is server for key, _ in selector.select()):
-            server.handle_request()
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import os
@@ -304,6 +305,14 @@ def test_the_server_is_on_loopback_and_stops(server: Server) -> None:
         assert server.port
     server.start()
     assert fetch(server.url.replace("/metrics", "/healthz")) == (200, b"ok\n")
+
+
+@pytest.mark.leaves_threads("nobody can stop a server that nobody has")
+def test_a_server_that_nobody_keeps_goes_on(worked: Scheduler) -> None:
+    """Started in one line of a program and forgotten, it serves as long as the program runs."""
+    url = Server(App(Exporter(worked))).start().url
+    gc.collect()
+    assert fetch(url)[0] == 200
 
 
 def test_a_port_that_is_taken_is_named(server: Server, worked: Scheduler) -> None:

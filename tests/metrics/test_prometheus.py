@@ -1,6 +1,5 @@
 """A real Prometheus scrapes a running scheduler over HTTP, loads the shipped rules, and answers queries on it."""
 
-import os
 import random
 import signal
 import subprocess
@@ -12,11 +11,12 @@ import pytest
 from prometheus_server import Prometheus
 from staging import WAIT_S, Stage
 
-from millrace import Context, Domain, Retry, Scheduler
+from millrace import Context, Domain, Retry
 from millrace.metrics import App, Exporter, Server
 from millrace.metrics.alerts import ALERTS, rule_file
 from millrace.metrics.dashboard import expressions
 
+PROGRAM = Path(__file__).with_name("busy_program.py")
 RUNNING = (
     'millrace_running{scope="global"} - on () (sum(millrace_runs_started_total) - sum(millrace_runs_finished_total))'
 )
@@ -66,35 +66,6 @@ def test_prometheus_scrapes_a_running_scheduler(stage: Stage, domain: Domain, tm
         assert [(target["health"], target["lastError"]) for target in targets] == [("up", "")]
 
 
-def work(path: str, port: int) -> None:
-    """The program of the long test: short tasks of all kinds until it is killed, its metrics on a port that stays."""
-    domain = Domain("work")
-    rnd = random.Random(os.getpid())
-
-    @domain.task(timeout=0.05, retry=Retry.constant(2, delay=0.01))
-    def step(ctx: Context, n: int) -> None:
-        kind = rnd.random()
-        if kind < 0.1:
-            raise ValueError("it broke")
-        ctx.wait_cancelled(0.2 if kind < 0.2 else 0.01)
-        ctx.check_cancelled()
-
-    @domain.task()
-    def family(ctx: Context, n: int) -> None:
-        ctx.spawn_children(step.call(1_000_000 * n + child) for child in range(5))
-
-    @family.finalize
-    def end(ctx: Context, memo: None, n: int) -> int:
-        return sum(1 for _ in ctx.child_results())
-
-    scheduler = Scheduler(path, domains=[domain], name="long", max_concurrency=8, durability="process").start()
-    Server(App(Exporter(scheduler)), port=port).start()
-    while True:
-        made = scheduler.submit_batch(family.call(rnd.randrange(1 << 40)) for _ in range(10))
-        scheduler.cancel(made[0].id)
-        made[-1].wait(WAIT_S)
-
-
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_started_less_finished_is_running_at_every_scrape_for_five_minutes(tmp_path: Path) -> None:
@@ -107,7 +78,7 @@ def test_started_less_finished_is_running_at_every_scrape_for_five_minutes(tmp_p
     kills = 0
     with Prometheus(folder, f"127.0.0.1:{port}") as prometheus:
         while time.monotonic() < ends_at:
-            program = subprocess.Popen([sys.executable, __file__, str(tmp_path / "tasks.db"), str(port)])
+            program = subprocess.Popen([sys.executable, str(PROGRAM), str(tmp_path / "tasks.db"), str(port)])
             try:
                 program.wait(rnd.uniform(5, 15))
                 pytest.fail(f"the program ended by itself with {program.returncode}")
@@ -129,7 +100,3 @@ def test_started_less_finished_is_running_at_every_scrape_for_five_minutes(tmp_p
     assert kills > 10
     assert crashed is not None
     assert crashed > 0
-
-
-if __name__ == "__main__":
-    work(sys.argv[1], int(sys.argv[2]))

@@ -1,12 +1,15 @@
 """What a submission can be told, checked: None means not given. Options of options add up, later ones win."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, TypeVar
 
+import msgspec
+
+from millrace.context import Context
 from millrace.handle import Outcome
 from millrace.model.codec import check_key, check_label
 from millrace.model.durations import Seconds, datetime_to_ms, to_seconds
@@ -22,12 +25,12 @@ from millrace.model.tags import check_tags, merge_tags
 
 TextOf: TypeAlias = Callable[..., str]
 TagsOf: TypeAlias = Callable[..., Mapping[str, str]]
+Check: TypeAlias = Callable[[Any], Any]
 Member = TypeVar("Member", bound=StrEnum)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Options of one submission, or of a task's definition."""
+class Options(msgspec.Struct, frozen=True):
+    """Options of one submission, of a task's definition, or of a domain, checked. Made by ``extended``."""
 
     key: str | None = None
     label: str | None = None
@@ -49,79 +52,38 @@ class Options:
     max_failures: int | float | None = None
     child_concurrency: int | None = None
     executor: str | None = None
-    parent: Any = None
+    parent: int | Context | None = None
     """The id or the context of the task under which it is to stand."""
-    sibling_of: Any = None
+    sibling_of: Context | None = None
     """The context of the task beside which it is to stand."""
 
-    def merged(self, later: "Options") -> "Options":
-        """These, and what the later ones say."""
-        given = {field.name: value for field in fields(later) if (value := getattr(later, field.name)) is not None}
-        both = replace(self, **given)
-        if "run_after" in given and "run_at_ms" not in given:
-            both = replace(both, run_at_ms=None)
-        if "run_at_ms" in given and "run_after" not in given:
-            both = replace(both, run_after=None)
-        if self.tags and later.tags:
-            both = replace(both, tags=merge_tags(self.tags, later.tags))
-        return both
+    def extended(self, **given: Any) -> Options:
+        """These and more, each by its name in ``Task.options``. None is not given; of one that is twice the later counts.
+
+        Only what is given costs anything: with a key of its own, that is done for every submission.
+
+        Raises:
+            InvalidTask, ValueError, TypeError: of the wrong type, out of range, or at odds with one another.
+        """
+        more = {
+            name: checked
+            for name, value in given.items()
+            if value is not None and (checked := _CHECKS[name](value)) is not None
+        }
+        if "run_at" in more:
+            if "run_after" in more:
+                raise InvalidTask("expected run_at or run_after, got both; give one of them")
+            more |= {"run_at_ms": more.pop("run_at"), "run_after": None}
+        elif "run_after" in more:
+            more["run_at_ms"] = None
+        if "parent" in more and "sibling_of" in more:
+            raise InvalidTask("expected parent or sibling_of, got both; give one of them")
+        if self.tags and "tags" in more:
+            more["tags"] = merge_tags(self.tags, more["tags"])
+        return msgspec.structs.replace(self, **more)
 
 
 NO_OPTIONS: Final = Options()
-
-
-def check_options(
-    *,
-    key: str | None = None,
-    label: str | None = None,
-    priority: int | None = None,
-    group: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    io: IoBudget | None = None,
-    retry: Retry | None = None,
-    timeout: Seconds | None = None,
-    run_after: Seconds | None = None,
-    run_at: datetime | None = None,
-    schedule: Schedule | None = None,
-    ttl: Seconds | None = None,
-    ttl_from: TtlFrom | None = None,
-    depends_on: Iterable[int | Outcome[Any]] = (),
-    on_dependency_failure: DependencyPolicy | None = None,
-    on_duplicate: DuplicatePolicy | None = None,
-    fail_fast: bool | None = None,
-    max_failures: float | None = None,
-    child_concurrency: int | None = None,
-    executor: str | None = None,
-) -> Options:
-    """Options in the types and ranges that the store takes.
-
-    Raises:
-        InvalidTask, ValueError, TypeError: of the wrong type, out of range, or at odds with one another.
-    """
-    if run_after is not None and run_at is not None:
-        raise InvalidTask("expected run_at or run_after, got both; give one of them")
-    return Options(
-        key=None if key is None else check_key(key),
-        label=None if label is None else check_label(_text("label", label)),
-        priority=None if priority is None else int(check_priority(priority)),
-        group=None if group is None else check_group(group),
-        tags=None if tags is None else check_tags(tags),
-        io=None if io is None else check_io(io),
-        retry=_instance("retry", retry, Retry),
-        timeout=None if timeout is None else to_seconds(timeout, "timeout", allow_zero=False, allow_inf=True),
-        run_after=None if run_after is None else to_seconds(run_after, "run_after"),
-        run_at_ms=None if run_at is None else datetime_to_ms(run_at, "run_at"),
-        schedule=check_schedule(schedule),
-        ttl=check_ttl(ttl),
-        ttl_from=check_ttl_from(ttl_from),
-        depends_on=check_dependencies(depends_on),
-        on_dependency_failure=check_dependency_policy(on_dependency_failure),
-        on_duplicate=None if on_duplicate is None else check_policy(on_duplicate),
-        fail_fast=_instance("fail_fast", fail_fast, bool),
-        max_failures=check_max_failures(max_failures),
-        child_concurrency=check_child_concurrency(child_concurrency),
-        executor=None if executor is None else check_text("executor", executor, 1, MAX_NAME_LENGTH),
-    )
 
 
 def check_priority(priority: int) -> Priority:
@@ -131,27 +93,12 @@ def check_priority(priority: int) -> Priority:
     return Priority(priority)
 
 
-def check_policy(policy: DuplicatePolicy) -> DuplicatePolicy:
-    """A DuplicatePolicy, also by its name."""
-    return _member("on_duplicate", policy, DuplicatePolicy)
-
-
 def check_ttl(ttl: Seconds | None) -> float | None:
     """Seconds from 0, or math.inf for none at all."""
     try:
         return None if ttl is None else to_seconds(ttl, "ttl", allow_inf=True)
     except ValueError as error:
         raise InvalidTask(str(error)) from None
-
-
-def check_ttl_from(start: TtlFrom | None) -> TtlFrom | None:
-    """A TtlFrom, also by its name."""
-    return None if start is None else _member("ttl_from", start, TtlFrom)
-
-
-def check_dependency_policy(policy: DependencyPolicy | None) -> DependencyPolicy | None:
-    """A DependencyPolicy, also by its name."""
-    return None if policy is None else _member("on_dependency_failure", policy, DependencyPolicy)
 
 
 def check_dependencies(dependencies: Iterable[int | Outcome[Any]]) -> tuple[int, ...] | None:
@@ -204,21 +151,64 @@ def check_callable(what: str, value: object) -> None:
         raise TypeError(f"{what}: expected a callable that takes the payload, got {type(value).__name__}")
 
 
-def _member(what: str, given: str, kind: type[Member]) -> Member:
-    try:
-        return kind(given)
-    except ValueError:
-        names = ", ".join(repr(str(known)) for known in kind)
-        raise InvalidTask(f"{what}: expected one of {names}, got {given!r}") from None
+def _member(what: str, kind: type[Member]) -> Check:
+    """One of an enumeration, also by its name."""
+
+    def check(given: Any) -> Member:
+        try:
+            return kind(given)
+        except ValueError:
+            names = ", ".join(repr(str(known)) for known in kind)
+            raise InvalidTask(f"{what}: expected one of {names}, got {given!r}") from None
+
+    return check
 
 
-def _text(what: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidTask(f"{what}: expected a str, got {type(value).__name__}")
-    return value
+def _instance(what: str, kind: type) -> Check:
+    def check(given: Any) -> Any:
+        if not isinstance(given, kind):
+            raise TypeError(f"{what}: expected {kind.__name__}, got {type(given).__name__}")
+        return given
+
+    return check
 
 
-def _instance(what: str, value: Any, kind: type) -> Any:
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{what}: expected {kind.__name__}, got {type(value).__name__}")
-    return value
+def _label(label: Any) -> str:
+    if not isinstance(label, str):
+        raise InvalidTask(f"label: expected a str, got {type(label).__name__}")
+    return check_label(label)
+
+
+def _parent(parent: Any) -> int | Context:
+    if isinstance(parent, Context):
+        return parent
+    if isinstance(parent, bool) or not isinstance(parent, int):
+        raise TypeError(f"parent: expected a task's id or a Context, got {type(parent).__name__}")
+    return parent
+
+
+_CHECKS: Final[Mapping[str, Check]] = {
+    "key": check_key,
+    "label": _label,
+    "priority": lambda given: int(check_priority(given)),
+    "group": check_group,
+    "tags": check_tags,
+    "io": check_io,
+    "retry": _instance("retry", Retry),
+    "timeout": lambda given: to_seconds(given, "timeout", allow_zero=False, allow_inf=True),
+    "run_after": lambda given: to_seconds(given, "run_after"),
+    "run_at": lambda given: datetime_to_ms(given, "run_at"),
+    "schedule": check_schedule,
+    "ttl": check_ttl,
+    "ttl_from": _member("ttl_from", TtlFrom),
+    "depends_on": check_dependencies,
+    "on_dependency_failure": _member("on_dependency_failure", DependencyPolicy),
+    "on_duplicate": _member("on_duplicate", DuplicatePolicy),
+    "fail_fast": _instance("fail_fast", bool),
+    "max_failures": check_max_failures,
+    "child_concurrency": check_child_concurrency,
+    "executor": lambda given: check_text("executor", given, 1, MAX_NAME_LENGTH),
+    "parent": _parent,
+    "sibling_of": _instance("sibling_of", Context),
+}
+"""What each option must be, as a value that has passed: the one place that says so for submissions, tasks and domains."""

@@ -1,7 +1,7 @@
 """Defining tasks: ``Domain``, ``Task`` and ``Submission``."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from millrace.model.schedule import Schedule
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
 from millrace.model.tags import NO_TAGS
 from millrace.operations import at_least
-from millrace.options import NO_OPTIONS, Options, TagsOf, TextOf, check_callable, check_options
+from millrace.options import NO_OPTIONS, Options, TagsOf, TextOf, check_callable
 from millrace.state import States
 
 P = ParamSpec("P")
@@ -71,7 +71,9 @@ class Domain:
         if name == "flow":
             raise InvalidTask('domain: expected another name than "flow", which is that of flows; choose another')
         self.max_concurrency = None if max_concurrency is None else at_least("max_concurrency", max_concurrency, 1)
-        self.defaults = check_options(priority=priority, retry=retry, timeout=timeout, ttl=ttl, group=group, tags=tags)
+        self.defaults = NO_OPTIONS.extended(
+            priority=priority, retry=retry, timeout=timeout, ttl=ttl, group=group, tags=tags
+        )
         self.state = States(state)
         self.tasks: dict[str, Task[..., Any]] = {}
         """By qualified name."""
@@ -138,7 +140,7 @@ class Domain:
             raise TypeError(
                 f"task: expected a name or none, got {type(given).__name__}; write @domain.task() with parentheses"
             )
-        defaults = check_options(
+        defaults = NO_OPTIONS.extended(
             priority=priority,
             retry=retry,
             timeout=timeout,
@@ -288,9 +290,7 @@ class Task(Generic[P, R]):
         Raises:
             InvalidTask, ValueError, TypeError: an option is not as said.
         """
-        if parent is not None and sibling_of is not None:
-            raise InvalidTask("expected parent or sibling_of, got both; give one of them")
-        options = check_options(
+        options = self.own_options.extended(
             key=key,
             label=label,
             priority=priority,
@@ -311,9 +311,10 @@ class Task(Generic[P, R]):
             max_failures=max_failures,
             child_concurrency=child_concurrency,
             executor=executor,
+            parent=parent,
+            sibling_of=sibling_of,
         )
-        place = Options(parent=_parent(parent), sibling_of=_context(sibling_of))
-        return Task(self.domain, self.fn, self.definition, self.own_options.merged(options).merged(place))
+        return Task(self.domain, self.fn, self.definition, options)
 
     def finalize(self, fn: Callable[Concatenate[Context, R, P], T]) -> Callable[Concatenate[Context, R, P], T]:
         """Decorator: ``fn(ctx, memo, ...payload)`` runs once all children have settled.
@@ -383,17 +384,3 @@ class Submission(Generic[R]):
         shown = hide(codec.as_mapping(self.bound), codec.redact)
         payload = ", ".join(f"{name}={value if value is REDACTED else repr(value)}" for name, value in shown.items())
         return f"<Submission of {self.task.name}({payload})>"
-
-
-def _parent(parent: int | Context | None) -> int | Context | None:
-    if parent is None or isinstance(parent, Context):
-        return parent
-    if isinstance(parent, bool) or not isinstance(parent, int):
-        raise TypeError(f"parent: expected a task's id or a Context, got {type(parent).__name__}")
-    return parent
-
-
-def _context(context: Context | None) -> Context | None:
-    if context is not None and not isinstance(context, Context):
-        raise TypeError(f"sibling_of: expected a Context, got {type(cast('object', context)).__name__}")
-    return context

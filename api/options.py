@@ -112,9 +112,10 @@ def check_dependencies(dependencies: Iterable[int | Outcome[Any]]) -> tuple[int,
 
 
 def _dependency(given: object) -> int:
+    came = type(given).__name__
     task_id = given.id if isinstance(given, Outcome) else given
     if isinstance(task_id, bool) or not isinstance(task_id, int):
-        raise TypeError(f"depends_on: expected the id of a task or the outcome of a submit, got {type(given).__name__}")
+        raise TypeError(f"depends_on: expected the id of a task or the outcome of a submit, got {came}")
     if not 0 < task_id < 1 << 63:
         raise InvalidDependency(task_id)  # no store has such an id
     return task_id

@@ -1,13 +1,18 @@
 """Options and where they come from: submission, task, domain, scheduler, parent (sections 1, 10 and 30)."""
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from staging import WAIT_S, Stage, settle
 
 from millrace import Context, Domain, InvalidTask, IoBudget, Priority, Retry, SubmitKind, TaskRecord, TaskStatus
+from millrace.options import NO_OPTIONS
 
 TASK_LEVEL = {"priority": 70, "group": "task", "io": IoBudget(1, 2, 3, 4), "retry": Retry.constant(7), "timeout": 90.0}
 DOMAIN_LEVEL = {"priority": 80, "group": "domain", "retry": Retry.constant(8), "timeout": 91.0}
@@ -117,21 +122,21 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "error", "message"), WRONG, ids=lambda value: ascii(value)[:40])
-def test_wrong_options_are_refused(domain: Domain, given: dict[str, Any], error: type[Exception], message: str) -> None:
+@pytest.mark.parametrize(("wrong", "error", "message"), WRONG, ids=lambda value: ascii(value)[:40])
+def test_wrong_options_are_refused(domain: Domain, wrong: dict[str, Any], error: type[Exception], message: str) -> None:
     """S-034, S-215, S-259: in options and in definitions, naming the option; nothing is defined."""
 
     @domain.task()
     def work(ctx: Context) -> None: ...
 
     with pytest.raises(error, match=message):
-        work.options(**given)
+        work.options(**wrong)
     with pytest.raises(error, match=message):
-        domain.task("other", **given)(lambda ctx: None)
+        domain.task("other", **wrong)(lambda ctx: None)
     assert list(domain.tasks) == ["play::work"]
-    if given.keys() <= {"group", "tags", "priority", "retry", "timeout"}:
+    if wrong.keys() <= {"group", "tags", "priority", "retry", "timeout"}:
         with pytest.raises(error, match=message):
-            Domain("other", **given)
+            Domain("other", **wrong)
 
 
 @pytest.mark.parametrize(("bound", "error"), [(0, ValueError), (-1, ValueError), (True, TypeError), ("4", TypeError)])
@@ -179,6 +184,56 @@ def test_what_a_child_has_from_its_parent(stage: Stage, domain: Domain) -> None:
     assert (plain.priority, plain.group, plain.max_retries) == (20, None, 3)
     assert (own.priority, own.group) == (3, "mine")
     assert (strange.priority, strange.group, strange.max_retries) == (200, "others", 2)
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GIVEN = st.fixed_dictionaries(
+    {},
+    optional={
+        "priority": st.none() | st.sampled_from([0, 128]),
+        "group": st.none() | st.sampled_from(["g", "h"]),
+        "timeout": st.none() | st.sampled_from([1, math.inf]),
+        "fail_fast": st.none() | st.booleans(),
+        "depends_on": st.sampled_from([(), (1,), (2, 1, 2)]),
+        "tags": st.none() | st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy")),
+    },
+)
+START = st.sampled_from([{}, {"run_after": 0}, {"run_after": 5.0}, {"run_at": NOW}])
+
+
+@given(st.lists(st.tuples(GIVEN, START), max_size=6))
+def test_options_of_options(steps: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """S-035, S-036: what is given later wins, what is not given stands, tags merge, a time and a delay replace one another."""
+    options = NO_OPTIONS
+    expected: dict[str, Any] = {}
+    for given_now, start in steps:
+        options = options.extended(**given_now, **start)
+        for name, value in given_now.items():
+            if name == "tags" and value is not None:
+                expected["tags"] = {**expected.get("tags", {}), **value}
+            elif name == "depends_on" and value:
+                expected[name] = tuple(dict.fromkeys(value))
+            elif name != "depends_on" and value is not None:
+                expected[name] = value
+        if start:
+            expected |= {"run_after": start.get("run_after"), "run_at_ms": 1767225600000 if "run_at" in start else None}
+    assert options == msgspec.structs.replace(NO_OPTIONS, **expected)
+
+
+@pytest.mark.parametrize("names", [("run_at", "run_after"), ("parent", "sibling_of")])
+def test_options_at_odds_are_refused(stage: Stage, domain: Domain, names: tuple[str, str]) -> None:
+    """S-033, S-034: a time with a delay, a parent with a sibling; the message names both."""
+    seen: list[str] = []
+
+    @domain.task()
+    def work(ctx: Context) -> None:
+        values = {"run_at": NOW, "run_after": 1, "parent": 1, "sibling_of": ctx}
+        with pytest.raises(InvalidTask, match=f"expected {' or '.join(names)}") as caught:
+            work.options(**{name: values[name] for name in names})
+        seen.append(str(caught.value))
+
+    stage.started(domain).submit(work).result(WAIT_S)
+    assert len(seen) == 1
 
 
 def test_a_child_has_the_priority_by_which_its_parent_started(stage: Stage, domain: Domain) -> None:

@@ -539,3 +539,37 @@ def test_what_has_ended_is_forgotten(stage: Stage, domain: Domain) -> None:
     until(lambda: not (board._runs or board._told or board._messages or len(board._rollup)))
     until(lambda: not (board._unwritten or board._untold))
     subscription.close()
+
+
+# Estimates
+
+
+def test_history_says_how_far_a_run_may_be(stage: Stage, domain: Domain) -> None:
+    """S-299, S-300, S-301: by the mean of runs that ended well; its parent counts it so, its record shows what it said."""
+    gate = stage.gate()
+
+    @domain.task()
+    def leaf(ctx: Context, holds: bool) -> None:
+        if holds:
+            gate.hold()
+
+    @domain.task()
+    def parent(ctx: Context) -> None:
+        ctx.spawn_children([leaf.call(True), leaf.options(run_after=3600).call(False)])
+
+    scheduler = stage.started(domain)
+    scheduler.submit(leaf, False).wait(WAIT_S)
+    above = scheduler.submit(parent)
+    gate.await_arrivals()
+    until(lambda: scheduler.task(above.id).status is TaskStatus.WAITING)
+    held = next(record for record in scheduler.children(above.id) if record.status is TaskStatus.RUNNING)
+
+    def seen(task_id: int) -> Any:
+        return next(one for one in scheduler.snapshot().progress if one.task_id == task_id)
+
+    until(lambda: seen(held.id).extrapolated == 0.99)  # it has taken longer than the other one
+    assert (seen(held.id).fraction, seen(held.id).reported) == (0.99, None)
+    assert scheduler.task(held.id).progress is None
+    until(lambda: seen(above.id).fraction == pytest.approx(0.495))
+    assert (seen(above.id).children_done, seen(above.id).children_total) == (0, 2)
+    scheduler.cancel(above.id)

@@ -54,6 +54,10 @@ def thumbnail(ctx: Context, path: str, size: Size) -> int:
     """A body: the payload's types and the memo's carry through to the caller."""
     for _part in ctx.track(range(3)):
         ctx.check_cancelled()
+    ctx.set_bytes_total(10)
+    ctx.add_bytes(5)
+    ctx.record_io(disk_read=1, net_tx=2)
+    ctx.log.info("half of %s", path, extra={"part": 1})
     return size.width * size.height
 
 
@@ -128,6 +132,7 @@ def submit(scheduler: Scheduler) -> None:
     assert_type(outcome.wait(), TaskRecord)
     assert_type(outcome.wait().status, TaskStatus)
     assert_type(scheduler.find(thumbnail, "key"), TaskRecord | None)
+    assert_type(scheduler.log(outcome.id), str | None)
     assert_type(scheduler.cancel(outcome.id), CancelResult)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from staging import WAIT_S, Stage, calm_down, kinds
 
-from millrace import Context, Domain, DomainPaused, DomainResumed, InvalidTask, TaskStatus
+from millrace import CommitUnknown, Context, Domain, DomainPaused, DomainResumed, InvalidTask, TaskStatus
+from millrace.store.session import Session
 
 
 def now() -> datetime:
@@ -58,6 +59,30 @@ def test_a_pause_before_the_start_holds_from_the_start(stage: Stage, domain: Dom
     calm_down(scheduler)
     assert {scheduler.task(one.id).status for one in outcomes} == {TaskStatus.PENDING}
     assert [scheduler.resume(), scheduler.resume()] == [3, 0]
+
+
+def test_a_pause_whose_commit_is_in_doubt_is_looked_up(
+    stage: Stage, domain: Domain, body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-113: where the disk fails inside a commit that was one, flags and tasks still agree from the next one on."""
+    scheduler = stage.started(domain)
+    scheduler.submit(body, 1).wait(WAIT_S)
+    commit = Session.commit
+
+    def commit_and_fail(session: Session) -> None:
+        monkeypatch.setattr(Session, "commit", commit)
+        commit(session)
+        raise CommitUnknown("the disk failed inside the commit")
+
+    monkeypatch.setattr(Session, "commit", commit_and_fail)
+    with pytest.raises(CommitUnknown):
+        scheduler.pause_group("a")
+    outcome = scheduler.submit(body.options(group="a"), 2)
+    assert outcome.group_paused
+    calm_down(scheduler)
+    assert scheduler.task(outcome.id).status is TaskStatus.PAUSED
+    assert scheduler.resume_group("a") == 1
+    assert outcome.result(WAIT_S) == 2
 
 
 def test_pauses_are_told_on_change_only(stage: Stage, domain: Domain) -> None:

@@ -49,6 +49,8 @@ class Gating:
         self.io = io
         self._means = means
         self._max_crashes = max_crashes
+        self._held_from = 0
+        """The most urgent effective priority that pressure holds, as of the last reading."""
         self._suspects: set[int] = set()
         """Claimed tasks that are one crash short of the dead letters."""
         self._behind_suspect: dict[int, Ready] = {}
@@ -117,9 +119,10 @@ class Gating:
 
     def read(self, queue: ReadyQueue, readings: Readings, now: float) -> None:
         """The sampler has read."""
-        before = self.pressure.held_from(now)
         self.pressure.told(readings.pressures, now)
-        if self.pressure.held_from(now) > before:
+        # Compared with what was so at the last reading: a source may have gone out of date since.
+        before, self._held_from = self._held_from, self.pressure.held_from(now)
+        if self._held_from > before:
             queue.reopen(queue.scopes.pressure)
         if readings.resources is not None:
             self.io.reading(readings.resources, now)

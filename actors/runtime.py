@@ -380,6 +380,7 @@ class Runtime:
                 throttle=self._settings.throttle,
                 has_resources=self._sources.resources is not None,
                 bandwidth_limit=self._settings.bandwidth_limit,
+                means=self.means.io,
             ),
             is_dispatching=self._state is not Phases.STOPPING,
         )

@@ -19,14 +19,14 @@ class Names:
     def __init__(self, registered: Iterable[str]) -> None:
         names = list(dict.fromkeys(registered))
         self._domains = dict.fromkeys([*(domain_of(name) for name in names), "flow"])
-        self._tasks = dict.fromkeys(names[:MOST_NAMES])
-        self.tasks = tuple((domain_of(name), name) for name in self._tasks)
+        self._tasks = {name: (domain_of(name), name) for name in names[:MOST_NAMES]}
+        self.tasks = tuple(self._tasks.values())
         """(domain, task) of all that have series from the start."""
         self.domains = tuple(self._domains)
 
     def task(self, name: str) -> tuple[str, str]:
         """The labels domain and task of a task name."""
-        return self.domain(name), name if name in self._tasks else OTHER
+        return self._tasks.get(name) or (self.domain(name), OTHER)
 
     def domain(self, name: str) -> str:
         """The label domain of a task name."""

@@ -13,6 +13,7 @@ from itertools import product
 from threading import Lock
 from typing import Final
 
+from millrace.actors.effects import CountKey
 from millrace.actors.runtime import Phases, Runtime, store_versions
 from millrace.actors.tally import CRASHED_RUNS
 from millrace.metrics.labels import Names
@@ -56,7 +57,9 @@ class Reader:
         self._names = Names(())
         self._known: tuple[str, ...] | None = None
         self._zeros: Numbers = {}
-        self._empty: dict[str, tuple[Labels, ...]] = {}
+        self._empty: Histograms = {}
+        self._places: dict[CountKey, tuple[str, Labels]] = {}
+        """Where what is counted is shown: family and labels."""
         self._errors = 0
         self._queue = QueueWatch(runtime.measure_queue, monotonic=runtime.times.monotonic, detach=runtime.loop.detach)
 
@@ -95,10 +98,7 @@ class Reader:
         began = time.perf_counter()
         self._take_names()
         numbers: Numbers = {family: series.copy() for family, series in self._zeros.items()}
-        histograms: Histograms = {
-            family: {labels: Histogram(FAMILIES[family].bounds) for labels in series}
-            for family, series in self._empty.items()
-        }
+        histograms: Histograms = {family: series.copy() for family, series in self._empty.items()}
         self._read_counts(numbers, histograms)
         self._read_runs(numbers, histograms)
         self._read_actors(numbers)
@@ -125,8 +125,12 @@ class Reader:
         }
         self._zeros["build_info"] = {_versions(): 1.0}
         self._empty = {
-            name: tuple(self._series(family)) for name, family in FAMILIES.items() if family.kind == "histogram"
+            # One empty histogram for all series of a family: nothing is ever added to one that is shown.
+            name: dict.fromkeys(self._series(family), Histogram(family.bounds))
+            for name, family in FAMILIES.items()
+            if family.kind == "histogram"
         }
+        self._places = {}
 
     def _series(self, family: Family) -> Iterable[Labels]:
         """The labels of a family's series that are known before anything has happened."""
@@ -155,12 +159,19 @@ class Reader:
                 self._add(numbers, "runs_started_total", self._names.task(name), count)
                 self._add(numbers, "runs_finished_total", (*self._names.task(name), "crashed"), count)
                 continue
-            family = FAMILIES.get(f"{counter}_total")
-            if family is not None:
-                self._add(numbers, family.name, self._labels(family, name, value), count)
+            place = self._places.get((counter, name, value)) or self._find_place(counter, name, value)
+            if place is not None:
+                self._add(numbers, *place, count)
         for (family_name, name), histogram in tally.histograms().items():
             labels = self._labels(FAMILIES[family_name], name, name)
             self._merge(histograms, family_name, labels, histogram)
+
+    def _find_place(self, counter: str, name: str, value: str) -> tuple[str, Labels] | None:
+        family = FAMILIES.get(f"{counter}_total")
+        if family is None:
+            return None
+        place = self._places[counter, name, value] = (family.name, self._labels(family, name, value))
+        return place
 
     def _labels(self, family: Family, name: str, value: str) -> Labels:
         labels: list[str] = []
@@ -180,8 +191,12 @@ class Reader:
 
     @staticmethod
     def _merge(histograms: Histograms, family: str, labels: Labels, part: Histogram) -> None:
-        whole = histograms[family].setdefault(labels, Histogram(part.bounds))
-        whole.add(part.buckets, part.total)
+        """Add one, a copy that is this reading's own, to what is shown under these labels."""
+        series = histograms[family]
+        shown = series.get(labels)
+        if shown is not None:
+            part.add(shown.buckets, shown.total)
+        series[labels] = part
 
     # Runs
 

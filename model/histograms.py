@@ -1,7 +1,9 @@
 """A histogram with fixed bounds, as counters keep it: values only, and not locked; whoever shares one has a lock of its own."""
 
+import operator
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 
 class Histogram:
@@ -31,12 +33,7 @@ class Histogram:
 
     def cumulative(self) -> list[int]:
         """How many values were at most each bound; the last entry is all of them."""
-        counts: list[int] = []
-        below = 0
-        for count in self.buckets:
-            below += count
-            counts.append(below)
-        return counts
+        return list(accumulate(self.buckets))
 
     def copy(self) -> "Histogram":
         """As it is now."""
@@ -47,7 +44,7 @@ class Histogram:
 
     def add(self, buckets: Sequence[int], total: float) -> None:
         """Take over what another one with the same bounds counted."""
-        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, buckets, strict=True)]
+        self.buckets = list(map(operator.add, self.buckets, buckets))
         self.total += total
 
 

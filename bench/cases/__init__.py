@@ -4,7 +4,7 @@ from importlib import import_module
 
 from bench.case import Case
 
-NAMES = ("flat", "one_by_one", "latency", "fanout", "siblings", "million", "parents", "scan", "telling")
+NAMES = ("flat", "one_by_one", "latency", "fanout", "siblings", "million", "parents", "scan", "scrape", "telling")
 
 
 def load(name: str) -> Case:

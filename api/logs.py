@@ -68,6 +68,13 @@ class Capture(logging.Handler):
         """None: each run's lines have their own, so that runs do not wait for each other."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """As the base class does, but for the lock, which newer versions of Python take without asking whether there is one."""
+        passed: object = self.filter(record)  # from Python 3.12 on it may be another record
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
     def attach(self) -> None:
         """Begin to capture. Idempotent."""
         for name in self.names:

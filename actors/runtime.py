@@ -404,7 +404,9 @@ class Runtime:
     def _code_limits(self) -> Limits:
         """The program's own."""
         limits = self._settings.limits
-        return replace(limits, task_rates={**self._settings.task_rates(), **limits.task_rates})
+        aliases = self._catalog.aliases()
+        given = {aliases.get(name, name): rate for name, rate in limits.task_rates.items()}
+        return replace(limits, task_rates={**self._settings.task_rates(), **given})
 
     def _on_limits(self, limits: Limits) -> None:
         """Limits or pauses have changed. Told in every state: a start that is under way has read the former ones already."""

@@ -95,6 +95,18 @@ def test_rates_are_of_tasks_that_there_are(stage: Stage, domain: Domain) -> None
     scheduler.set_rate_limit(body, RateLimit(1.0))
 
 
+def test_a_rate_finds_its_task_by_a_former_name(stage: Stage, domain: Domain) -> None:
+    """S-265: given to the scheduler or set, the rate is that of the task as it is called now."""
+
+    @domain.task(aliases=["old"])
+    def body(ctx: Context) -> None: ...
+
+    scheduler = stage.started(domain, rate_limits={"play::old": RateLimit(1.0)})
+    assert scheduler._runtime.limits.task_rates == {"play::body": RateLimit(1.0)}
+    scheduler.set_rate_limit("play::old", RateLimit(2.0))
+    assert scheduler._runtime.limits.task_rates == {"play::body": RateLimit(2.0)}
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [

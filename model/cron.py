@@ -123,9 +123,10 @@ class CronTimes:
         return found
 
     def _count_step(self, at: int, end: int) -> tuple[int, int]:
+        until = at
+        offset = self.offset(at)
         for length in (DAY, HOUR):
             until = min(at + length, end)
-            offset = self.offset(at)
             if offset == self.offset(until) == self.offset(at - LOOKBACK):
                 return self._days.count(at + offset + 1, until + offset + 1), until
         found, due = 0, self.after(at)

@@ -403,10 +403,7 @@ def _inherited_priority(parent: Row | None) -> int:
 
 def _as_rerun(ledger: Ledger, task: NewTask, parent: Row | None) -> NewTask:
     """The submission as the rerun of a running task: its time to live begins now, and its place is that of the task."""
-    # A run of a series has its time to live from when it is due: it was not submitted then, and may wait for a month.
-    is_run = task.schedule is not None or task.series_id is not None
-    began_ms = max(ledger.submitted_ms, task.run_at_ms or 0) if is_run else ledger.submitted_ms
-    limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, began_ms)
+    limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, ledger.submitted_ms)
     return msgspec.structs.replace(
         task,
         parent_id=None,
@@ -497,7 +494,10 @@ def insert_row(
     """A new row, and its Submitted; the clock, the dispatcher or its parent's supervisor hears of it."""
     unmet = ledger.add_edges(new_id, resolved.unsettled(task)) if task.depends_on else 0
     delay = Delay.NONE if unmet else ledger.delay_until(task.run_at_ms, task.delay)
-    limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, ledger.submitted_ms)
+    # That of a run of a series begins when it is due: nobody submits it then, and it may wait for a month.
+    is_run = task.schedule is not None or task.series_id is not None
+    began_ms = max(ledger.submitted_ms, task.run_at_ms or 0) if is_run else ledger.submitted_ms
+    limit = deadlines.deadline(task, None if parent is None else parent.expires_at_ms, began_ms)
     is_limited = parent is not None and parent.child_concurrency is not None
     parent_id, parent_round = (None, 0) if parent is None else (parent.id, parent.round)
     lane = make_lane(task.name, task.group, parent_id if is_limited else None, priority)

@@ -11,7 +11,9 @@ GROUP BY name, shown;
 
 -- name: measure_schedules
 -- When each task with a schedule runs next, and when a run of it last ended well: by the end of each series, not its rows.
-SELECT s.name, min(CASE s.state WHEN 'active' THEN s.next_run_ms END), max((
+-- (A run that waits for its time says itself when that is.)
+SELECT s.name, min(CASE s.state WHEN 'active' THEN
+    ifnull((SELECT t.run_at_ms FROM task AS t WHERE t.id = s.run_id AND t.run = 0), s.next_run_ms) END), max((
     SELECT h.finished_at_ms FROM history AS h INDEXED BY history_series
     WHERE h.series_id = s.id AND h.status = 'completed' ORDER BY h.seq DESC LIMIT 1))
 FROM series AS s WHERE s.state <> 'ended' GROUP BY s.name;

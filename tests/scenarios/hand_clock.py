@@ -1,6 +1,5 @@
 """Both clocks of the system, put forward and set by a test: schedulers that are made meanwhile, and their runs, go by them."""
 
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -19,20 +18,29 @@ class HandClock:
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-        self._real_monotonic, self._real_ns = time.monotonic, time.time_ns
+        self._real_wall_ms = SystemTimes.wall_ms
+        real_init, real_steady_ms, real_monotonic = SystemTimes.__init__, SystemTimes.steady_ms, SystemTimes.monotonic
         self._steady_s = 0.0
-        self._wall_ms = int(now.timestamp() * 1000) - time.time_ns() // 1_000_000
-        monkeypatch.setattr(SystemTimes, "monotonic", lambda times: self._real_monotonic() + self._steady_s)
+        self._wall_ms = 0
+        anchors: dict[int, int] = {}
+
+        def init(times: SystemTimes) -> None:
+            real_init(times)  # so that it still tells the time when the test is over and the scheduler stops
+            anchors[id(times)] = self._wall_ms - int(self._steady_s * 1000)
+
+        monkeypatch.setattr(SystemTimes, "__init__", init)
+        monkeypatch.setattr(SystemTimes, "monotonic", lambda times: real_monotonic(times) + self._steady_s)
         monkeypatch.setattr(SystemTimes, "wall_ms", lambda times: self._now_ms())
-
-        def anchor(times: SystemTimes) -> None:
-            times._anchor_ms = self._now_ms() - int(times.monotonic() * 1000)
-
-        monkeypatch.setattr(SystemTimes, "__init__", anchor)
-        monkeypatch.setattr(SystemTimes, "steady_ms", lambda times: times._anchor_ms + int(times.monotonic() * 1000))
+        monkeypatch.setattr(
+            SystemTimes,
+            "steady_ms",
+            lambda times: real_steady_ms(times) + anchors[id(times)] + int(self._steady_s * 1000),
+        )
+        self._times = SystemTimes()
+        self._wall_ms = int(now.timestamp() * 1000) - self._now_ms()
 
     def _now_ms(self) -> int:
-        return self._real_ns() // 1_000_000 + self._wall_ms
+        return self._real_wall_ms(self._times) + self._wall_ms
 
     def now(self) -> datetime:
         """What the wall clock says."""

@@ -556,6 +556,37 @@ def test_cancel_schedule(stage: Stage, quick: Task[[int], int], clock: HandClock
     assert scheduler.count(status=TaskStatus.PENDING) == 0
 
 
+def test_the_time_to_live_of_a_run_begins_when_it_is_due(
+    stage: Stage, quick: Task[[int], int], clock: HandClock
+) -> None:
+    """S-208, S-226: a run that waits for its time does not expire meanwhile; one that cannot start in time does."""
+    scheduler = stage.started(quick.domain)
+    with scheduler.subscribe() as events:
+        scheduler.submit(quick.options(schedule=HOURLY, ttl=600), 1)
+        for hour in (1, 2):
+            due = NOON + timedelta(hours=hour)
+            assert run_of(scheduler).expires_at == due + timedelta(seconds=600)
+            clock.pass_to(due, scheduler)
+            heard(events, Completed)
+
+
+def test_a_run_that_is_repeated_by_hand_is_of_no_series(stage: Stage, domain: Domain, clock: HandClock) -> None:
+    """S-134: without delay and schedule; the next run finds the key held by it, or goes on beside it."""
+
+    @domain.task(retry=Retry.none(), key=lambda: "k")
+    def body(ctx: Context) -> None:
+        raise ValueError
+
+    scheduler = stage.started(domain)
+    with scheduler.subscribe(kinds=[ScheduleEnded]) as events:
+        first = scheduler.submit(body.options(schedule=Every(HOUR, max_runs=1)))
+        events.get(WAIT_S)
+    again = scheduler.retry(first.id)
+    record = again.wait(WAIT_S)
+    assert (record.retry_of, record.schedule_id) == (first.id, None)
+    assert scheduler.schedules() == []
+
+
 @pytest.mark.parametrize("call", ["pause_schedule", "resume_schedule", "cancel_schedule"])
 def test_a_task_of_no_series_is_not_found(stage: Stage, quick: Task[[int], int], call: str) -> None:
     """S-236: nor is an id that never was."""

@@ -171,7 +171,7 @@ def _look_at(ledger: Ledger, series: SeriesRow) -> None:
 def _look_at_waiting(ledger: Ledger, series: SeriesRow, schedule: Schedule, row: Row) -> None:
     """The run that waits for this due time starts, for this one or for one that was missed; or it waits for a later one."""
     now_ms, due_ms = ledger.now_ms, series.next_run_ms or ledger.now_ms
-    row.run_at_ms = _take_due(ledger, series, schedule, due_ms, now_ms)
+    one.set_due(row, _take_due(ledger, series, schedule, due_ms, now_ms))
     series.next_run_ms = rules.next_due(schedule, now_ms, due_ms)
     row.delayed = ledger.delay_until(row.run_at_ms, Delay.SERIES)
     ledger.changed(row)
@@ -226,6 +226,7 @@ def recover(ledger: Ledger) -> None:
         now_ms = ledger.steady_ms if row.delayed == Delay.STEADY else ledger.now_ms
         taken_ms = _take_due(ledger, series, one.schedule_of(series), row.run_at_ms, now_ms)
         if taken_ms != row.run_at_ms:
-            row.run_at_ms, row.delayed = taken_ms, Delay.STEADY
+            one.set_due(row, taken_ms)
+            row.delayed = Delay.STEADY
             ledger.changed(row)
         one.save(ledger, series)

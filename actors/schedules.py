@@ -96,7 +96,7 @@ def _resume_run(ledger: Ledger, row: Row, due_ms: int, paused_ms: int, delay: De
     if row.status == TaskStatus.PAUSED:
         row.status = TaskStatus.PENDING.value
     if row.run_at_ms is not None and row.run_at_ms > paused_ms:
-        row.run_at_ms = due_ms
+        one.set_due(row, due_ms)
         row.delayed = ledger.delay_until(due_ms, delay)
     ledger.changed(row)
     ledger.ready(row)
@@ -165,7 +165,7 @@ def _follow(ledger: Ledger, series: SeriesRow, text: str, task: NewTask | None) 
         series.next_run_ms = due_ms if is_watched else None
         series.watch = rules.clock_of(schedule) if is_watched else Delay.NONE
         if row is not None and row.delayed and _has_not_begun(row):
-            row.run_at_ms = due_ms
+            one.set_due(row, due_ms)
             row.delayed = ledger.delay_until(due_ms, Delay.SERIES if is_cron else Delay.STEADY)
             ledger.changed(row)
     one.save(ledger, series)

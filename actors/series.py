@@ -10,6 +10,7 @@ import msgspec
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import series as rules
 from millrace.model import events
+from millrace.model.durations import MAX_MS
 from millrace.model.priority import Priority
 from millrace.model.rows import Delay, NewTask, Row, SeriesRow
 from millrace.model.schedule import Cron, Schedule, decode_schedule
@@ -74,6 +75,13 @@ def delay_of(ledger: Ledger, row: Row) -> Delay:
     series = None if row.series_id is None else load(ledger, row.series_id)
     is_awaited = series is not None and series.watch == Delay.WALL and row.run_at_ms == series.next_run_ms
     return Delay.SERIES if is_awaited else Delay.STEADY
+
+
+def set_due(row: Row, due_ms: int) -> None:
+    """A run that waits is due at another time: its time to live begins then."""
+    if row.run_at_ms is not None and row.expires_at_ms is not None and row.ttl_ms is not None:
+        row.expires_at_ms = min(row.expires_at_ms + max(0, due_ms - row.run_at_ms), MAX_MS)
+    row.run_at_ms = due_ms
 
 
 # Starting

@@ -15,6 +15,7 @@
 | ``repeating``, ``recovering``, ``pruning``, ``controls`` | the same for retries by hand, starts, retention, single requests |
 | ``policy`` | the decisions, as pure functions |
 | ``requests``, ``delivery``, ``hub``, ``progress`` | what persistence is asked; who hears of a commit; subscribers; fractions |
+| ``means``, ``live`` | what the newest runs of each task took; what a snapshot shows that is not in the store |
 
 Guarantees: nobody hears of a change before it is committed; every call is answered or raises, whichever actor dies; all that an
 actor knows can be rebuilt from the store and the executors.

@@ -4,6 +4,7 @@
 |---|---|
 | ``statuses``, ``priority``, ``names`` | closed sets and ranges: statuses, policies, priorities, what a task may be called |
 | ``records``, ``events``, ``errors`` | what users are given: records, events, every error with its facts |
+| ``filters``, ``stats``, ``snapshots`` | what lists are asked for; how runs went, summed up; all that a dashboard shows |
 | ``rows``, ``outcomes``, ``catalog`` | what layers give each other: rows of the store, ends of runs, a task's functions |
 | ``retry``, ``retention`` | how failed runs are repeated, how much history is kept |
 | ``durations`` | the one place where durations and times change their form |

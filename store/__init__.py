@@ -2,13 +2,14 @@
 
 | module | knows |
 |---|---|
-| ``sql/``, ``statements`` | every statement, by name; no other folder has any |
+| ``sql/``, ``statements``, ``pieces`` | every statement, by name, some put together from pieces; no other folder has any |
 | ``migrations/``, ``migrate`` | how a store of any age becomes today's, in one transaction |
 | ``connection``, ``filesystem``, ``private`` | how a connection is opened and set; where a store may lie; ":memory:" |
 | ``opening`` | that a file is a store, whole, and still the one that was opened |
 | ``ownership``, ``fork`` | one process runs a store; a forked child keeps nothing of it |
 | ``session``, ``writer`` | the one writing connection: transactions, syncs, the log |
-| ``readers``, ``records`` | read-only connections for any thread; records and counts |
+| ``readers``, ``records`` | read-only connections for any thread; records |
+| ``looking``, ``outcomes``, ``snapshots`` | lists and counts by any filters; how tasks have ended lately; all of one moment |
 | ``faults`` | the one boundary where SQLite's errors become millrace's |
 
 Guarantees:

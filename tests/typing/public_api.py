@@ -1,6 +1,6 @@
 """Code that is type-checked and never run: what a user's editor knows about the public API."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, assert_type
@@ -10,19 +10,23 @@ from millrace import (
     ChildResult,
     Context,
     Domain,
+    DomainHandle,
     Event,
     Flow,
+    GroupInfo,
     IoBudget,
     Outcome,
     Priority,
     RateLimit,
     Retry,
     Scheduler,
+    Snapshot,
     Submission,
     Task,
     TaskHandle,
     TaskRecord,
     TaskStatus,
+    TypeStats,
 )
 
 
@@ -153,6 +157,23 @@ def listen(scheduler: Scheduler) -> None:
     with scheduler.subscribe(task=thumbnail) as events:
         for event in events:
             assert_type(event, Event)
+
+
+def look(scheduler: Scheduler) -> None:
+    """Lists give records, and a predicate takes one."""
+    wanted = [TaskStatus.PENDING, TaskStatus.PAUSED]
+    found = scheduler.tasks(status=wanted, task=thumbnail, tags={"env": "prod"}, tag_prefix="e", group="g", limit=5)
+    assert_type(found, list[TaskRecord])
+    assert_type(scheduler.count(domain="media", status=TaskStatus.FAILED), int)
+    assert_type(scheduler.tag_values("env"), Mapping[str, int])
+    assert_type(scheduler.tag_keys("e", domain="media"), list[str])
+    assert_type(scheduler.cancel_where(predicate=lambda record: record.priority > 64, task=thumbnail), list[int])
+    assert_type(scheduler.stats(thumbnail), TypeStats)
+    assert_type(scheduler.snapshot().groups, Sequence[GroupInfo])
+    handle = scheduler.domain("media")
+    assert_type(handle, DomainHandle)
+    assert_type(handle.snapshot(), Snapshot)
+    assert_type(handle.dead_letters(limit=3), list[TaskRecord])
 
 
 def refused(scheduler: Scheduler) -> None:

@@ -161,7 +161,7 @@ def _keep_reports(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
 
 def _forget_reports(row: Row) -> None:
     """The next run of the body begins without any; with children in its round the row shows theirs."""
-    if not row.child_total:
+    if row.phase == Phase.BODY and not row.child_total:
         row.bytes_done = row.bytes_total = None
 
 

@@ -284,3 +284,24 @@ def test_one_task_tells_the_events_of_its_bytes_only(stage: Stage, domain: Domai
     told = [event for event in events if isinstance(event, Progress)]
     assert 1 <= len(told) <= 2
     assert (told[-1].bytes_done, told[-1].bytes_total) == (10, 10)
+
+
+def test_a_finalizer_that_is_repeated_leaves_the_bytes_of_the_body(stage: Stage, domain: Domain) -> None:
+    """S-303: only a run of the body begins anew; a finalizer that tells of no bytes leaves those that the body told of."""
+    attempts: list[int] = []
+
+    @domain.task(retry=Retry.constant(1, 0.0))
+    def load(ctx: Context) -> None:
+        ctx.set_bytes_total(10)
+        ctx.add_bytes(10)
+
+    @load.finalize
+    def end(ctx: Context, memo: None) -> None:
+        attempts.append(ctx.attempt)
+        if len(attempts) == 1:
+            raise ValueError
+
+    scheduler = stage.started(domain)
+    outcome = scheduler.submit(load)
+    assert outcome.wait(WAIT_S).status is TaskStatus.COMPLETED
+    assert (attempts, columns(scheduler, outcome.id)) == ([1, 2], (10, 10))

@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, assert_type
 
 from millrace import (
     CancelResult,
     ChildResult,
     Context,
+    Cron,
     Domain,
     DomainHandle,
     Event,
+    Every,
     Flow,
     GroupInfo,
     IoBudget,
@@ -138,6 +141,17 @@ def submit(scheduler: Scheduler) -> None:
     assert_type(scheduler.find(thumbnail, "key"), TaskRecord | None)
     assert_type(scheduler.log(outcome.id), str | None)
     assert_type(scheduler.cancel(outcome.id), CancelResult)
+
+
+def recur(scheduler: Scheduler) -> None:
+    """A task with a schedule is submitted like any other, and its series are values."""
+    nightly = thumbnail.options(schedule=Cron("0 3 * * *", "Europe/Berlin", catch_up="none"))
+    outcome = scheduler.submit(nightly, "a.jpg", Size(1, 1))
+    assert_type(outcome, Outcome[int])
+    assert_type(scheduler.run_now(outcome.id), bool)
+    for info in scheduler.schedules():
+        assert_type(info.schedule, Every | Cron)
+        assert_type(info.next_run, datetime | None)
 
 
 def drive(scheduler: Scheduler) -> None:

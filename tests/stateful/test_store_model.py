@@ -334,6 +334,8 @@ def _new(entry: Entry) -> NewTask:
         policy=entry.policy,
         fail_fast=entry.fail_fast,
         parent_id=entry.parent,
+        # Some have tags, so that reruns, repetitions and children find others to take the place of, and to inherit.
+        tags={"n": str(entry.payload), entry.key: ""} if entry.payload % 2 else None,
     )
 
 

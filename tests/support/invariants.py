@@ -50,6 +50,12 @@ INVARIANTS: Final[dict[str, str]] = {
                 JOIN task AS b ON b.id = w.id AND b.status = 'blocked'
             UNION SELECT w.start, c.id FROM waits AS w JOIN task AS c ON c.parent_id = w.id)
         SELECT start AS id FROM waits WHERE id = start""",
+    "G1 a task is found by the tags that it has, and by no others": """
+        WITH own (k, v, id) AS (
+            SELECT j.key, j.value, t.id FROM task AS t, json_each(t.tags) AS j
+            UNION ALL SELECT j.key, j.value, h.id FROM history AS h, json_each(h.tags) AS j)
+        SELECT id FROM (SELECT * FROM own EXCEPT SELECT k, v, task_id FROM tag)
+        UNION ALL SELECT task_id FROM (SELECT k, v, task_id FROM tag EXCEPT SELECT * FROM own)""",
     "T1 a time to live that begins with the first start has no end before": """
         SELECT id FROM task WHERE ttl_first = 1 AND expires_at_ms IS NOT NULL AND phase = 1 AND phase_runs = 0""",
     "P1 what a pause has stopped is paused by something": """

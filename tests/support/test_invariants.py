@@ -40,6 +40,9 @@ INSERT INTO history ({_COLUMNS}, status, parent_round, run, round, retries, fail
         on_dependency_failure)
     VALUES (12, 'a::c', '12', 'x', 128, 3, 0, '{{}}', 'dependency_failed', 0, 0, 1, 0, 1, 1, 'e', 'fail');
 INSERT INTO task ({_COLUMNS}, lane, status, phase, unmet) VALUES (13, 'a::b', '13', 'x', 128, 3, 0, '{{}}', 1, 'blocked', 1, 1);
+UPDATE task SET tags = '{{"a":"1"}}' WHERE id = 2;
+UPDATE history SET tags = '{{"a":"1","b":""}}' WHERE id = 3;
+INSERT INTO tag (k, v, task_id) VALUES ('a', '1', 2), ('a', '1', 3), ('b', '', 3);
 INSERT INTO edge (task_id, dep_id) VALUES (11, 5), (13, 12);
 UPDATE sqlite_sequence SET seq = 13 WHERE name = 'task';
 """
@@ -62,6 +65,7 @@ BREACHES = {
     "N2": "UPDATE task SET status = 'pending' WHERE id = 11",
     "N3": "UPDATE history SET on_dependency_failure = 'cancel' WHERE id = 12",
     "N4": "INSERT INTO edge VALUES (11, 13), (13, 11)",
+    "G1": "INSERT INTO tag (k, v, task_id) VALUES ('a', '2', 2)",
     "T1": "UPDATE task SET ttl_first = 1, expires_at_ms = 1 WHERE id = 2",
     "I11": "UPDATE task SET phase = 3 WHERE id = 2",
     "I12": "UPDATE task SET phase = 1 WHERE id = 1",

@@ -35,7 +35,9 @@ def make_snapshot(core: Core, domain: str | None = None) -> Snapshot:
 
 def _groups(live: Live, stored: StoredSnapshot, domain: str | None) -> list[GroupInfo]:
     """Those that are paused or have tasks; of the scheduler those that something is set for as well."""
-    names = set(stored.groups) | (live.configured_groups if domain is None else set())
+    names = set(stored.groups)
+    if domain is None:
+        names |= live.configured_groups
     return [live.group(stored.groups.get(name, StoredGroup(name))) for name in sorted(names)]
 
 

@@ -7,7 +7,7 @@ other first gives way to the newest tasks of all, which have a page of a common 
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -62,7 +62,7 @@ class Way:
     pieces: tuple[str, ...]
     is_ordered: bool = True
     """Each piece has its ids in order: a page reads no more of it than it needs."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Bindings of this way alone."""
 
 
@@ -171,7 +171,7 @@ def read_tag_keys(readers: Readers, prefix: str, domain: str | None) -> list[str
 
 
 @contextmanager
-def reading(connection: apsw.Connection) -> Iterator[None]:
+def reading(connection: apsw.Connection) -> Generator[None, None, None]:
     """All that is read inside is of one moment."""
     connection.execute(SQL["begin_read"])
     try:

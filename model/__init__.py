@@ -7,6 +7,7 @@
 | ``filters``, ``stats``, ``snapshots`` | what lists are asked for; how runs went, summed up; all that a dashboard shows |
 | ``rows``, ``outcomes``, ``catalog`` | what layers give each other: rows of the store, ends of runs, a task's functions |
 | ``retry``, ``retention`` | how failed runs are repeated, how much history is kept |
+| ``schedule``, ``cron`` | what recurs: intervals and cron expressions, and the instants of these in a time zone |
 | ``durations`` | the one place where durations and times change their form |
 | ``codec``, ``signature``, ``json_rules`` | payloads and memos: what fits a body, what JSON it becomes, and back |
 

@@ -10,6 +10,7 @@
 | ``session``, ``writer`` | the one writing connection: transactions, syncs, the log |
 | ``readers``, ``records`` | read-only connections for any thread; records |
 | ``looking``, ``outcomes``, ``snapshots`` | lists and counts by any filters; how tasks have ended lately; all of one moment |
+| ``series`` | the series of recurring tasks: the writer's statements, and the list for users |
 | ``faults`` | the one boundary where SQLite's errors become millrace's |
 
 Guarantees:

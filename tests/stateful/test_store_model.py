@@ -18,13 +18,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from invariants import check
 from store_model import MAX_CRASHES, End, Entry, Model, Refused, Task
 
-from millrace.actors import cancelling, recovering, repeating, settling
+from millrace.actors import cancelling, depending, expiring, recovering, repeating, settling
 from millrace.actors.enqueueing import enqueue
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy.lines import START
 from millrace.model import events
 from millrace.model.catalog import Traits
-from millrace.model.errors import InvalidTask, ParentClosed
+from millrace.model.errors import InvalidDependency, InvalidTask, ParentClosed
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Claim, NewTask
 from millrace.store.connection import locate
@@ -32,7 +32,10 @@ from millrace.store.session import Session
 
 NAMES = ["play::leaf", "play::final", "play::hook"]
 PHASES = {"finalizer": 0, "body": 1, "children": 2, "tail": 3, "hook": 4}
-TERMINAL = (events.Completed, events.Failed, events.DeadLettered, events.Cancelled, events.Superseded)
+TERMINAL = (
+    *(events.Completed, events.Failed, events.DeadLettered, events.Cancelled, events.Superseded, events.Expired),
+    events.DependencyFailed,
+)
 
 
 class Tasks:
@@ -55,6 +58,9 @@ ENTRIES = st.builds(
     payload=st.integers(0, 1),
     fail_fast=st.booleans(),
     max_retries=st.integers(0, 2),
+    after=st.just(()) | st.lists(st.integers(0, 30), max_size=2).map(tuple),
+    on_failure=st.sampled_from(["cancel", "fail", "ignore"]),
+    ttl=st.none() | st.none() | st.integers(0, 20),
 )
 ENDS: st.SearchStrategy[End] = st.sampled_from(["returned", "returned", "retry", "failed", "interrupted", "shutdown"])
 
@@ -78,21 +84,23 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize(is_heard=st.booleans())
     def listen(self, is_heard: bool) -> None:
         self.model = Model(is_heard=is_heard)
+        self.model.now = self.now_ms
 
     # One turn
 
     @contextmanager
     def turn(self) -> Iterator[Ledger]:
         """A transaction: what is decided in it, then what that closes, told downwards."""
-        self.now_ms += 1
         with self.session.transaction(is_synced=False):
             writer = self.session.writer
             ledger = Ledger(writer, Tasks(), self.now_ms, self.now_ms, is_heard=self.model.is_heard)
             yield ledger
+            depending.follow(ledger)
             ledger.flush()
             while ledger.effects.cascades:
                 closed, ledger.effects.cascades = ledger.effects.cascades, []
                 ledger.effects.cascades += cancelling.cascade(ledger, closed)  # which may have closed more
+                depending.follow(ledger)
             ledger.flush()
             for claim in writer.load_claimed(ledger.effects.continues):
                 self.claims[claim.id] = claim
@@ -103,7 +111,7 @@ class StoreMachine(RuleBasedStateMachine):
         try:
             expected = by_model()
         except Refused:
-            with pytest.raises((ParentClosed, InvalidTask)):
+            with pytest.raises((ParentClosed, InvalidTask, InvalidDependency)):
                 by_store()
             return None
         assert by_store() == expected
@@ -123,10 +131,17 @@ class StoreMachine(RuleBasedStateMachine):
     def submit(self, entries: list[Entry]) -> None:
         """A submit, or a batch: the outcomes are the model's."""
         known = list(self.model.tasks)
+        entries = [self.after_known(entry, known) for entry in entries]
         places = [
             None if entry.parent is None or not known else known[-1 - entry.parent % len(known)] for entry in entries
         ]
         self.submit_to_both([replace(entry, parent=place) for entry, place in zip(entries, places, strict=True)])
+
+    @staticmethod
+    def after_known(entry: Entry, known: list[int]) -> Entry:
+        """Its dependencies among the tasks that there are, the newest first."""
+        after = [known[-1 - place % len(known)] for place in entry.after] if known else []
+        return replace(entry, after=tuple(dict.fromkeys(after)))
 
     @precondition(lambda self: self.model.active)
     @rule(data=st.data(), entry=ENTRIES)
@@ -134,6 +149,7 @@ class StoreMachine(RuleBasedStateMachine):
         """A submit in the scope of an active task."""
         holder = self.drawn(data, self.model.active)[0]
         parent = None if holder.parent is None else holder.parent.id
+        entry = self.after_known(entry, list(self.model.tasks))
         self.submit_to_both([replace(entry, name=holder.entry.name, key=holder.entry.key, parent=parent)])
 
     def submit_to_both(self, placed: list[Entry]) -> None:
@@ -155,12 +171,24 @@ class StoreMachine(RuleBasedStateMachine):
             ready = sorted(entry for lane in lanes for entry in ledger.writer.select_ready(lane, START, 1000))
             assert [entry.id for entry in ready] == [task.id for task in self.model.ready()]
             claims = ledger.writer.claim([task.id for task in chosen], self.now_ms, self.now_ms)
-        for task in chosen:
+            expiring.expire_late(ledger, [task.id for task in chosen if task.id not in {claim.id for claim in claims}])
+        in_time = [task for task in chosen if not self.model.is_late(task)]
+        for task in in_time:
             self.model.start(task)
+        self.model.expire_late(chosen)
+        self.model.finish([])
         self.claims |= {claim.id: claim for claim in claims}
         assert {claim.id: (claim.run, claim.phase) for claim in claims} == {
-            task.id: (task.run, PHASES[task.phase]) for task in chosen
+            task.id: (task.run, PHASES[task.phase]) for task in in_time
         }
+
+    @rule(ms=st.integers(1, 20))
+    def sweep(self, ms: int) -> None:
+        """Time passes, and what is late expires."""
+        self.model.now = self.now_ms = self.now_ms + ms
+        with self.turn() as ledger:
+            assert not expiring.sweep(ledger)
+        self.model.sweep()
 
     @precondition(lambda self: self.executing())
     @rule(data=st.data())
@@ -288,7 +316,8 @@ class StoreMachine(RuleBasedStateMachine):
         """Every row says what the model says."""
         columns = (
             "id, name, key, status, phase, executing, priority, parent_id, parent_round, run, round, holds_key, held, "
-            "retries, crashes, child_total, child_active, child_failed, closing, rerun IS NOT NULL, payload, fail_fast"
+            "retries, crashes, child_total, child_active, child_failed, closing, rerun IS NOT NULL, payload, fail_fast, "
+            "unmet, expires_at_ms"
         )
         rows = self.connection.execute(f"SELECT {columns} FROM task ORDER BY id").fetchall()
         wrong = [pair for pair in zip_longest(rows, map(_row, self.model.active)) if pair[0] != pair[1]]
@@ -301,6 +330,11 @@ class StoreMachine(RuleBasedStateMachine):
             for task in self.model.tasks.values()
             if task.end
         ]
+
+    @invariant()
+    def time_passes(self) -> None:
+        """A millisecond a rule, for both."""
+        self.model.now = self.now_ms = self.now_ms + 1
 
     @invariant()
     def invariants_hold(self) -> None:
@@ -336,6 +370,10 @@ def _new(entry: Entry) -> NewTask:
         parent_id=entry.parent,
         # Some have tags, so that reruns, repetitions and children find others to take the place of, and to inherit.
         tags={"n": str(entry.payload), entry.key: ""} if entry.payload % 2 else None,
+        depends_on=entry.after,
+        on_dependency_failure=entry.on_failure,
+        ttl_ms=entry.ttl,
+        ttl_source="none" if entry.ttl is None else "own",
     )
 
 
@@ -346,7 +384,7 @@ def _row(task: Task) -> tuple[Any, ...]:
         *(None if task.parent is None else task.parent.id, task.parent_round, task.run, task.round),
         *(task.holds, int(task.is_held), task.retries, task.crashes),
         *(len(task.children), len(task.active_children), task.failed_count, task.closing, int(task.rerun is not None)),
-        *(f'{{"n":{entry.payload}}}', int(entry.fail_fast)),
+        *(f'{{"n":{entry.payload}}}', int(entry.fail_fast), len(task.needs), task.expires),
     )
 
 

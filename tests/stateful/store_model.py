@@ -140,6 +140,13 @@ class Model:
 
     def submit(self, entries: list[Entry], retried: Task | None = None) -> list[tuple[str, int, int | None]]:
         """(kind, id, replaced) of each; Refused, and then nothing has changed."""
+        try:
+            return self._submit(entries, retried)
+        except Refused:
+            self._finish_turn()
+            raise
+
+    def _submit(self, entries: list[Entry], retried: Task | None) -> list[tuple[str, int, int | None]]:
         self._expire_holders(entries)
         parents = [self._open_parent(entry) for entry in entries]
         scopes = [self._scope(entry, parent) for entry, parent in zip(entries, parents, strict=True)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import pytest
@@ -30,6 +30,7 @@ from millrace.model.rows import Claim, NewTask
 from millrace.store.connection import locate
 from millrace.store.session import Session
 
+T = TypeVar("T")
 NAMES = ["play::leaf", "play::final", "play::hook"]
 PHASES = {"finalizer": 0, "body": 1, "children": 2, "tail": 3, "hook": 4}
 TERMINAL = (
@@ -106,6 +107,17 @@ class StoreMachine(RuleBasedStateMachine):
                 self.claims[claim.id] = claim
         self.heard += ledger.effects.events
 
+    def in_turn(self, decide: Callable[[Ledger], T]) -> T:
+        """What a turn gives; where it refuses, what it had expired before is committed."""
+        with self.turn() as ledger:
+            try:
+                result = decide(ledger)
+            except (ParentClosed, InvalidTask, InvalidDependency) as error:
+                refusal = error
+            else:
+                return result
+        raise refusal
+
     def refused_by_both(self, by_model: Callable[[], Any], by_store: Callable[[], Any]) -> Any:
         """What both say, or that both refuse."""
         try:
@@ -156,8 +168,7 @@ class StoreMachine(RuleBasedStateMachine):
         """The model and the store give the same outcomes, or both refuse."""
 
         def store() -> list[tuple[str, int, int | None]]:
-            with self.turn() as ledger:
-                stored = enqueue(ledger, [_new(entry) for entry in placed])
+            stored = self.in_turn(lambda ledger: enqueue(ledger, [_new(entry) for entry in placed]))
             return [(one.kind.value, one.id, one.replaced) for one in stored]
 
         self.refused_by_both(lambda: self.model.submit(placed), store)
@@ -265,8 +276,7 @@ class StoreMachine(RuleBasedStateMachine):
         task_id = data.draw(st.sampled_from(settled))
 
         def store() -> tuple[str, int]:
-            with self.turn() as ledger:
-                stored = repeating.repeat(ledger, task_id, dead_letters_only=False)
+            stored = self.in_turn(lambda ledger: repeating.repeat(ledger, task_id, dead_letters_only=False))
             return stored.kind.value, stored.id
 
         self.refused_by_both(lambda: self.model.repeat(task_id), store)

@@ -13,7 +13,7 @@
 | ``ledger``, ``effects`` | a transaction's rows in memory, and what follows once it is committed |
 | ``enqueueing``, ``settling``, ``cancelling``, ``flows`` | what a submit, an end, a cancel or a flow's change means for rows |
 | ``repeating``, ``recovering``, ``pruning``, ``controls`` | the same for retries by hand, starts, retention, single requests |
-| ``series``, ``recurring``, ``schedules`` | series of runs: how they begin and end, which run is next, what is asked of them by hand |
+| ``series``, ``recurring``, ``schedules`` | how series of runs begin and end, which run is next, what is asked by hand |
 | ``policy`` | the decisions, as pure functions |
 | ``requests``, ``delivery``, ``hub``, ``progress`` | what persistence is asked; who hears of a commit; subscribers; fractions |
 | ``means``, ``live`` | what the newest runs of each task took; what a snapshot shows that is not in the store |

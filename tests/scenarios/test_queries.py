@@ -241,3 +241,28 @@ def test_a_dead_letter_that_is_retried_is_out(stage: Stage, media: Domain) -> No
     again.wait(20)
     assert [record.id for record in handle.dead_letters()] == [again.id, newest[0], newest[2]]
     assert scheduler.task(newest[1]).status is TaskStatus.DEAD_LETTER
+
+
+def test_a_task_is_found_under_the_names_it_had(stage: Stage) -> None:
+    """S-351, S-219: lists, counts, finds and statistics of a renamed task have its old rows too."""
+    before = Domain("media")
+    define(before)
+    first = stage.started(before)
+    done = first.submit(named(before, "work").options(key="k"), 1)
+    done.wait(20)
+    first.stop()
+
+    after = Domain("media")
+
+    @after.task(aliases=["work"])
+    def convert(ctx: Context, number: int) -> int:
+        return number
+
+    second = stage.started(after)
+    again = second.submit(convert.options(key="other"), 2)
+    again.wait(20)
+    assert [record.id for record in second.tasks(task=convert)] == [again.id, done.id]
+    assert [record.id for record in second.tasks(task="media::work")] == [again.id, done.id]
+    assert second.count(task=convert, status=TaskStatus.COMPLETED) == 2
+    assert second.find(convert, "k").id == done.id  # type: ignore[union-attr]
+    assert second.stats(convert).runs == 2

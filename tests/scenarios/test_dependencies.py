@@ -421,3 +421,65 @@ def test_blocked_tasks_survive_the_process(stage: Stage, domain: Domain) -> None
     play.scheduler.stop()
     play.scheduler.start()
     assert [record.status for record in settle([second, lost])] == [COMPLETED, DEPENDENCY_FAILED]
+
+
+def test_a_chain_and_a_fan_end_in_one_transaction(play: Play) -> None:
+    """S-248, S-253: a chain of 1,000 and 2,000 dependents of one end with the first of them, at the same moment."""
+    first = play.submit("first", how="fail")
+    chain = [first]
+    for n in range(1000):
+        chain.append(play.submit(f"link {n}", chain[-1]))
+    fan = play.scheduler.submit_batch(
+        play.act.options(key=f"fan {n}", depends_on=[first]).call(f"fan {n}") for n in range(2000)
+    )
+    play.scheduler.start()
+    ends = settle([*chain, *fan])
+    assert {record.status for record in ends[1:]} == {DEPENDENCY_FAILED}
+    assert {record.finished_at for record in ends} == {ends[0].finished_at}
+    assert ends[1000].error is not None
+    assert ends[1000].error.endswith(
+        f"; first failure: dependency {first.id} (play::act) ended failed: PermanentError: boom"
+    )
+
+
+def test_many_dependencies_of_one(play: Play) -> None:
+    """S-243, S-253: it starts after the last of 2,000."""
+    outcomes = play.scheduler.submit_batch(play.act.options(key=f"{n}").call(f"{n}") for n in range(2000))
+    last = play.submit("last", *outcomes)
+    play.scheduler.start()
+    assert last.result(WAIT_S) == "last"
+    assert play.order[-1] == "last"
+    assert len(play.order) == 2001
+
+
+def test_a_rerun_waits_for_its_own_dependencies(play: Play) -> None:
+    """S-054, S-056, S-243: when the round ends the task is BLOCKED until they have settled, then it runs once more."""
+    scheduler = play.scheduler.start()
+    running = play.submit("a", how="wait", key="a")
+    play.gate.await_arrivals()
+    later = play.submit("later", run_after=3600)
+    again = play.submit("b", later, key="a")
+    assert (again.kind, again.id) == (SubmitKind.REQUEUED, running.id)
+    assert play.status(running) is TaskStatus.RUNNING
+    play.gate.open()
+    await_status(running, BLOCKED)
+    assert scheduler.task(running.id).depends_on == (later.id,)
+    scheduler.cancel(later.id)
+    assert running.wait(WAIT_S).error == f"dependency {later.id} (play::act) ended cancelled"
+
+
+def test_a_rerun_alone_is_dropped_with_its_dependency(play: Play) -> None:
+    """S-059, S-322: the round under way goes on, and is the last."""
+    scheduler = play.scheduler.start()
+    running = play.submit("a", how="wait", key="a")
+    play.gate.await_arrivals()
+    later = play.submit("later", run_after=3600)
+    with scheduler.subscribe(kinds=[DependencyFailed]) as heard:
+        play.submit("b", later, key="a")
+        scheduler.cancel(later.id)
+        event = heard.get(WAIT_S)
+    assert isinstance(event, DependencyFailed)
+    assert (event.task_id, event.dependency) == (running.id, later.id)
+    play.gate.open()
+    assert running.result(WAIT_S) == "a"
+    assert play.order == ["a"]

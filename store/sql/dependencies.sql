@@ -2,10 +2,10 @@
 SELECT EXISTS (SELECT 1 FROM edge);
 
 -- name: insert_edges
-INSERT INTO edge (task_id, dep_id) SELECT e.value ->> 0, e.value ->> 1 FROM json_each(:edges) AS e;
+INSERT INTO edge (task_id, dep_id) SELECT e.value ->> 0, e.value ->> 1 FROM jsonb_each(:edges) AS e;
 
 -- name: delete_edges
-DELETE FROM edge WHERE (task_id, dep_id) IN (SELECT e.value ->> 0, e.value ->> 1 FROM json_each(:edges) AS e);
+DELETE FROM edge WHERE (task_id, dep_id) IN (SELECT e.value ->> 0, e.value ->> 1 FROM jsonb_each(:edges) AS e);
 
 -- name: delete_edges_of
 -- These tasks wait for nothing any more.
@@ -31,12 +31,12 @@ DELETE FROM edge WHERE dep_id IN (SELECT value FROM json_each(:ids));
 -- name: meet_dependencies
 -- An element: a task, and how many of its dependencies have settled. Only this column: the row of a task that waits for
 -- ten thousand others is long, and this happens ten thousand times to it.
-UPDATE task SET unmet = unmet - (e.value ->> 1) FROM json_each(:met) AS e WHERE task.id = e.value ->> 0;
+UPDATE task SET unmet = unmet - (e.value ->> 1) FROM jsonb_each(:met) AS e WHERE task.id = e.value ->> 0;
 
 -- name: select_unblocked
 -- Those of the tasks that wait for nothing any more.
 SELECT json_group_array(t.id)
-FROM json_each(:met) AS e CROSS JOIN task AS t ON t.id = e.value ->> 0 WHERE t.unmet = 0 AND t.status = 'blocked';
+FROM jsonb_each(:met) AS e CROSS JOIN task AS t ON t.id = e.value ->> 0 WHERE t.unmet = 0 AND t.status = 'blocked';
 
 -- name: resolve_dependencies
 -- For each id that was asked for the newest task in its place, by supersede and retry by hand, and where that stands.

@@ -15,7 +15,7 @@ SELECT
     t.retry_of, t.options, t.created_at_ms, e.value ->> 10, :now, e.value ->> 5, e.value ->> 7, t.grp, t.tags,
     e.value ->> 15, t.ttl_ms, t.ttl_first, e.value ->> 16, t.depends_on, t.on_dependency_failure, t.series_id, t.version,
     t.expected_io, e.value ->> 17, e.value ->> 18, e.value ->> 19, e.value ->> 20
-FROM json_each(:settled) AS e CROSS JOIN task AS t ON t.id = e.value ->> 0;
+FROM jsonb_each(:settled) AS e CROSS JOIN task AS t ON t.id = e.value ->> 0;
 
 -- name: settle_plain_rows
 -- The same for leaves that returned, where nothing else is to be decided. An element is a
@@ -32,7 +32,7 @@ SELECT
     t.child_concurrency, NULL, NULL, NULL, NULL, t.retry_of, t.options, t.created_at_ms, t.started_at_ms, :now,
     e.value ->> 3, e.value ->> 4, t.grp, t.tags, t.effective, t.ttl_ms, t.ttl_first, t.expires_at_ms, t.depends_on,
     t.on_dependency_failure, t.series_id, t.version, t.expected_io, e.value ->> 5, e.value ->> 6, e.value ->> 7, e.value ->> 8
-FROM json_each(:settled) AS e CROSS JOIN task AS t ON t.id = e.value ->> 0
+FROM jsonb_each(:settled) AS e CROSS JOIN task AS t ON t.id = e.value ->> 0
 WHERE t.run = e.value ->> 1 AND t.executing = 1 AND t.status = 'running' AND t.phase = 1 AND t.closing IS NULL
     AND t.child_total = 0 AND t.rerun IS NULL AND t.series_id IS NULL;
 
@@ -111,7 +111,7 @@ SELECT json_group_array(json_array(0, seq, ifnull(parent, waiter))) FROM (
 -- name: delete_flows
 -- The state of flows whose rows are about to go.
 DELETE FROM flow WHERE id IN (
-    SELECT h.id FROM json_each(:rows) AS e CROSS JOIN history AS h ON h.seq = e.value
+    SELECT h.id FROM jsonb_each(:rows) AS e CROSS JOIN history AS h ON h.seq = e.value
     WHERE h.name >= 'flow::' AND h.name < 'flow:;');
 
 -- name: rename_settled
@@ -122,7 +122,7 @@ WHERE seq IN (SELECT seq FROM history INDEXED BY history_name WHERE name = :name
 -- What rows that are about to go are found by.
 DELETE FROM tag WHERE (k, v, task_id) IN (
     SELECT j.key, j.value, h.id
-    FROM json_each(:rows) AS e CROSS JOIN history AS h ON h.seq = e.value CROSS JOIN json_each(h.tags) AS j
+    FROM jsonb_each(:rows) AS e CROSS JOIN history AS h ON h.seq = e.value CROSS JOIN json_each(h.tags) AS j
     WHERE h.tags IS NOT NULL);
 
 -- name: prune_rows

@@ -31,7 +31,7 @@ UPDATE task SET
     on_dependency_failure = e.value ->> 57, failed_dependency = e.value ->> 58, series_id = e.value ->> 59,
     version = e.value ->> 60, expected_io = e.value ->> 61, actual_io = e.value ->> 62, bytes_done = e.value ->> 63,
     bytes_total = e.value ->> 64, log = e.value ->> 65
-FROM json_each(:rows) AS e WHERE task.id = e.value ->> 0;
+FROM jsonb_each(:rows) AS e WHERE task.id = e.value ->> 0;
 
 -- name: insert_tasks
 -- The order of columns is that of millrace.model.rows.NewRow; a test compares them.
@@ -47,12 +47,12 @@ SELECT
     e.value ->> 21, e.value ->> 22, e.value ->> 23, e.value ->> 24, e.value ->> 25, e.value ->> 26, e.value ->> 27,
     e.value ->> 28, e.value ->> 29, e.value ->> 30, e.value ->> 31, e.value ->> 32, e.value ->> 33, e.value ->> 34,
     e.value ->> 35, e.value ->> 36, e.value ->> 37, e.value ->> 38, e.value ->> 39
-FROM json_each(:tasks) AS e;
+FROM jsonb_each(:tasks) AS e;
 
 -- name: insert_tags
 -- What tasks are found by: an element is an id and the tags of a row.
 INSERT INTO tag (k, v, task_id)
-SELECT j.key, j.value, e.value ->> 0 FROM json_each(:tags) AS e CROSS JOIN json_each(e.value ->> 1) AS j;
+SELECT j.key, j.value, e.value ->> 0 FROM jsonb_each(:tags) AS e CROSS JOIN json_each(e.value ->> 1) AS j;
 
 -- name: delete_tags_of_tasks
 -- The same, of rows of the queue as they stand.
@@ -66,7 +66,7 @@ DELETE FROM tag WHERE (k, v, task_id) IN (
 UPDATE task SET
     label = e.value ->> 1, payload = e.value ->> 2, fail_fast = e.value ->> 3, max_failures = e.value ->> 4,
     child_concurrency = e.value ->> 5
-FROM json_each(:rounds) AS e WHERE task.id = e.value ->> 0;
+FROM jsonb_each(:rounds) AS e WHERE task.id = e.value ->> 0;
 
 -- name: load_claims
 -- Those of the tasks that can start, as they will be once they have; with :what neither, those that have, as they are.
@@ -165,19 +165,19 @@ SELECT json_array(
     (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'task'),
     json((SELECT json_group_array(json(found)) FROM (
         SELECT json_array(e.key, t.id, 0) AS found
-        FROM json_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
+        FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
             ON t.name = e.value ->> 0 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
             AND t.key = e.value ->> 3 AND t.holds_key = 1
         UNION ALL
         SELECT json_array(e.key, t.id, 1)
-        FROM json_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_unheld_key
+        FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_unheld_key
             ON t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key <> 1
         WHERE t.holds_key = 2 AND t.status = 'cancelling' AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2))));
 
 -- name: find_held
 -- The tasks that wait for a cancelled one of their key: one holds the key, or has lost it to a newer one.
 SELECT json_group_array(id) FROM (
-    SELECT t.id FROM json_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
+    SELECT t.id FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
         ON t.name = e.value ->> 0 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
         AND t.key = e.value ->> 3 AND t.holds_key = 1
     WHERE t.held = 1);
@@ -186,17 +186,17 @@ SELECT json_group_array(id) FROM (
 -- What the spawner, in its present round, spawned under these keys, active or settled; 'anew' where this run did.
 SELECT json_group_array(json_array(place, id, CASE WHEN spawner_run = :run THEN 'anew' ELSE status END)) FROM (
     SELECT e.key AS place, t.id, t.status, t.spawner_id, t.spawner_run
-    FROM json_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
+    FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
         ON t.name = e.value ->> 0 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
         AND t.key = e.value ->> 3 AND t.holds_key = 1
     UNION ALL
     SELECT e.key, t.id, t.status, t.spawner_id, t.spawner_run
-    FROM json_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_unheld_key
+    FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_unheld_key
         ON t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key <> 1
         AND t.parent_id = e.value ->> 1 AND t.parent_round = e.value ->> 2
     UNION ALL
     SELECT e.key, h.id, h.status, h.spawner_id, h.spawner_run
-    FROM json_each(:keys) AS e CROSS JOIN history AS h INDEXED BY history_key
+    FROM jsonb_each(:keys) AS e CROSS JOIN history AS h INDEXED BY history_key
         ON h.key = e.value ->> 3 AND h.name = e.value ->> 0
         AND h.parent_id = e.value ->> 1 AND h.parent_round = e.value ->> 2)
 WHERE spawner_id = :spawner AND spawner_run > :round_run AND spawner_run <= :run;
@@ -275,7 +275,7 @@ FROM (
 UPDATE task SET
     name = :name, lane = e.value ->> 1, holds_key = CASE WHEN e.value ->> 2 THEN 0 ELSE holds_key END,
     held = CASE WHEN e.value ->> 2 THEN 0 ELSE held END
-FROM json_each(:tasks) AS e WHERE task.id = e.value ->> 0;
+FROM jsonb_each(:tasks) AS e WHERE task.id = e.value ->> 0;
 
 -- name: rename_series
 UPDATE OR IGNORE series SET name = :present, submission = json_set(submission, '$.name', :present) WHERE name = :name;

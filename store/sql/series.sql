@@ -14,7 +14,7 @@ SELECT
     e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6,
     e.value ->> 7, e.value ->> 8, e.value ->> 9, e.value ->> 10, e.value ->> 11, e.value ->> 12, e.value ->> 13,
     e.value ->> 14, e.value ->> 15
-FROM json_each(:series) AS e;
+FROM jsonb_each(:series) AS e;
 
 -- name: update_series
 -- What never changes is left out. Indices are those of SeriesRow.
@@ -22,7 +22,7 @@ UPDATE series SET
     schedule = e.value ->> 3, submission = e.value ->> 4, state = e.value ->> 7, paused_at_ms = e.value ->> 8,
     run_id = e.value ->> 9, next_run_ms = e.value ->> 10, watch = e.value ->> 11, last_run_ms = e.value ->> 12,
     runs = e.value ->> 13, skipped = e.value ->> 14, owed = e.value ->> 15
-FROM json_each(:series) AS e WHERE series.id = e.value ->> 0;
+FROM jsonb_each(:series) AS e WHERE series.id = e.value ->> 0;
 
 -- name: delete_series
 DELETE FROM series WHERE id = :id;

@@ -11,16 +11,15 @@ from millrace.metrics.readings import Readings
 from millrace.model.families import FAMILIES, PREFIX, Family, Labels
 from millrace.model.histograms import Histogram
 
-Place = tuple[str, str, Labels]
-"""Scheduler, family, labels."""
-
 
 class Exposition:
     """See the module. One thread at a time. What it keeps grows with the series, which are bounded."""
 
     def __init__(self) -> None:
-        self._heads: dict[Place, tuple[str, str]] = {}
-        self._histogram_heads: dict[Place, tuple[list[str], str, str, str]] = {}
+        self._heads: dict[tuple[str, str], dict[Labels, tuple[str, str]]] = {}
+        """By scheduler and family, then by labels: what stands before the value, and the whole line for 0."""
+        self._histograms: dict[tuple[str, str], dict[Labels, tuple[str, str]]] = {}
+        """The same for histograms: all lines with a place for each number, and all lines for an empty one."""
 
     def render(self, readings: Sequence[tuple[str, Readings]], *, is_openmetrics: bool) -> str:
         """All families of all schedulers, by name of the scheduler."""
@@ -29,8 +28,7 @@ class Exposition:
             samples: list[str] = []
             for scheduler, read in readings:
                 if family.kind == "histogram":
-                    for labels, histogram in read.histograms[family.name].items():
-                        self._add_histogram(samples, (scheduler, family.name, labels), family, histogram)
+                    self._add_histograms(samples, scheduler, family, read.histograms[family.name])
                 else:
                     self._add_numbers(samples, scheduler, family, read.numbers[family.name])
             if samples:
@@ -41,34 +39,36 @@ class Exposition:
         return "".join(lines)
 
     def _add_numbers(self, samples: list[str], scheduler: str, family: Family, series: dict[Labels, float]) -> None:
-        name, heads = family.name, self._heads
+        heads = self._heads.setdefault((scheduler, family.name), {})
         for labels, value in series.items():
-            place = (scheduler, name, labels)
-            found = heads.get(place)
+            found = heads.get(labels)
             if found is None:
-                head = f"{PREFIX}{name}{{{_labels(scheduler, family, labels)}}} "
-                found = heads[place] = (head, f"{head}0\n")
+                head = f"{PREFIX}{family.name}{{{_labels(scheduler, family, labels)}}} "
+                found = heads[labels] = (head, f"{head}0\n")
             samples.append(f"{found[0]}{number(value)}\n" if value else found[1])
 
-    def _add_histogram(self, samples: list[str], place: Place, family: Family, histogram: Histogram) -> None:
-        found = self._histogram_heads.get(place)
-        if found is None:
-            found = self._histogram_heads[place] = _histogram_heads(place[0], family, place[2])
-        buckets, count, total, empty = found
-        cumulative = histogram.cumulative()
-        if not cumulative[-1]:
-            samples.append(empty)
-            return
-        samples += [f"{head}{below}\n" for head, below in zip(buckets, cumulative, strict=True)]
-        samples.append(f"{count}{cumulative[-1]}\n{total}{number(histogram.total)}\n")
+    def _add_histograms(
+        self, samples: list[str], scheduler: str, family: Family, series: dict[Labels, Histogram]
+    ) -> None:
+        texts = self._histograms.setdefault((scheduler, family.name), {})
+        for labels, histogram in series.items():
+            found = texts.get(labels)
+            if found is None:
+                found = texts[labels] = _histogram_text(scheduler, family, labels)
+            cumulative = histogram.cumulative()
+            count = cumulative[-1]
+            samples.append(found[0] % (*cumulative, count, histogram.total) if count else found[1])
 
 
-def _histogram_heads(scheduler: str, family: Family, labels: Labels) -> tuple[list[str], str, str, str]:
+def _histogram_text(scheduler: str, family: Family, labels: Labels) -> tuple[str, str]:
+    """One text with a place for each bucket, the count and the sum; and that of an empty histogram."""
     name, own = f"{PREFIX}{family.name}", _labels(scheduler, family, labels)
     bounds = [*(repr(bound) for bound in family.bounds), "+Inf"]
-    buckets = [f'{name}_bucket{{{own},le="{bound}"}} ' for bound in bounds]
-    count, total = f"{name}_count{{{own}}} ", f"{name}_sum{{{own}}} "
-    return buckets, count, total, "".join(f"{head}0\n" for head in (*buckets, count, total))
+    heads = [f'{name}_bucket{{{own},le="{bound}"}} ' for bound in bounds]
+    heads += [f"{name}_count{{{own}}} ", f"{name}_sum{{{own}}} "]
+    places = ["%d"] * (len(bounds) + 1) + ["%r"]
+    template = "".join(f"{head.replace('%', '%%')}{place}\n" for head, place in zip(heads, places, strict=True))
+    return template, "".join(f"{head}0\n" for head in heads)
 
 
 def _labels(scheduler: str, family: Family, labels: Labels) -> str:
@@ -95,8 +95,6 @@ def escape(value: str) -> str:
 
 def number(value: float) -> str:
     """A value, as both formats write it."""
-    if value == inf:
-        return "+Inf"
-    if value == -inf:
-        return "-Inf"
-    return "NaN" if isnan(value) else repr(value)
+    if -inf < value < inf:
+        return repr(value)
+    return "NaN" if isnan(value) else "+Inf" if value > 0 else "-Inf"

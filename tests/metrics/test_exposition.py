@@ -40,7 +40,7 @@ def worked(stage: Stage, domain: Domain) -> Scheduler:
     def fails(ctx: Context) -> None:
         raise ValueError("it broke")
 
-    scheduler = stage.started(domain, name='of "tests" \\ and\nlines')
+    scheduler = stage.started(domain, name='100 % "tests" \\ and\nlines')
     for outcome in (scheduler.submit(quick), scheduler.submit(fails)):
         outcome.wait(WAIT_S)
     return scheduler
@@ -69,7 +69,7 @@ def test_both_formats_say_the_same_as_prometheus_clients(worked: Scheduler) -> N
     assert ours == samples(parse_openmetrics(generate_openmetrics(registry).decode()))
     assert samples(parse_text(text)) == samples(parse_text(generate_latest(registry).decode())) == ours
     assert len(ours) > 100
-    label = ("scheduler", 'of "tests" \\ and\nlines')
+    label = ("scheduler", '100 % "tests" \\ and\nlines')
     assert all(label in labels for _, labels in ours)
 
 

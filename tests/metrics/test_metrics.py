@@ -392,6 +392,16 @@ def test_all_series_of_registered_tasks_are_there_from_the_start(stage: Stage, d
     assert any("::late" in name for name in scheduler.metrics().counters)
 
 
+def test_what_nobody_counts_is_not_said_to_be_nothing(stage: Stage, domain: Domain) -> None:
+    """A counter without a source has no series, and has one from its first count on."""
+    scheduler = stage.started(domain)
+    assert not any(name.startswith("store_busy_total") for name in scheduler.metrics().counters)
+    scheduler._runtime.tally.count("dispatch_blocked_seconds", value="io", by=2.5)
+    counters = scheduler.metrics().counters
+    assert counters['dispatch_blocked_seconds_total{reason="io"}'] == 2, "whole seconds, rounded down"
+    assert 'dispatch_blocked_seconds_total{reason="rate"}' not in counters
+
+
 def test_names_are_those_of_the_table(stage: Stage, domain: Domain) -> None:
     """Every name is a family's, by itself or with that family's labels."""
     metrics = stage.started(domain).metrics()

@@ -22,6 +22,7 @@ from millrace.actors.dispatches import (
     LeadChecked,
     Lent,
     LookAgain,
+    Measure,
     Message,
     PageLoaded,
     Reclaimed,
@@ -38,6 +39,7 @@ from millrace.actors.dispatches import (
 )
 from millrace.actors.gating import Gating
 from millrace.actors.hooks import HookQueue
+from millrace.actors.live import Measured
 from millrace.actors.mailbox import Mailbox, Reply, Tells
 from millrace.actors.overdue import Overdue
 from millrace.actors.policy.admission import Lookahead
@@ -201,7 +203,7 @@ class Dispatcher(Actor):
 
     def fail_message(self, message: Message, error: BaseException) -> None:
         """Answer who waits."""
-        if isinstance(message, SetDispatching) and message.reply is not None:
+        if isinstance(message, (SetDispatching, Measure)) and message.reply is not None:
             message.reply.fail(crash_of(self.mailbox.name, error))
 
     def _handle(self, message: Message) -> None:  # noqa: C901, PLR0912 - one arm a message
@@ -242,6 +244,8 @@ class Dispatcher(Actor):
                 self._executors.resize(self._slots)
             case SetDispatching(is_on, reply):
                 self._on_set_dispatching(is_on, reply)
+            case Measure(reply):
+                reply.set(self._measure())
             case LookAgain():
                 self._look_at = None
                 self._gating.look_again(self._queue)
@@ -372,6 +376,17 @@ class Dispatcher(Actor):
             self._put_back(self._executors.withdraw())
         if reply is not None:
             reply.set(None)
+
+    def _measure(self) -> Measured:
+        gating, now = self._gating, self._now
+        return Measured(
+            tokens=self._queue.tokens(),
+            slots=self._queue.shares(),
+            pressure_by_source=gating.pressure.by_source(now),
+            resources=gating.io.resources(now),
+            io_budgets=gating.io.capacities(now),
+            io_reserved=gating.io.reserved,
+        )
 
     # Stopping runs
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from millrace.actors.live import Measured
 from millrace.actors.mailbox import Reply
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Place
@@ -150,6 +151,13 @@ class TasksPreempted:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """Say what is known only here."""
+
+    reply: Reply[Measured]
+
+
+@dataclass(frozen=True, slots=True)
 class LookAgain:
     """Timer: something that waits may be able to start by now."""
 
@@ -180,6 +188,7 @@ Message: TypeAlias = (
     | RefillThreads
     | SetDispatching
     | TasksPreempted
+    | Measure
     | LookAgain
     | LeadChecked
     | Readings

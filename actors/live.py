@@ -1,10 +1,11 @@
 """What is known of a scheduler only while it runs: for snapshots, which have the rest from the store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from millrace.actors.policy.limits import Limits
+from millrace.model.families import DIRECTIONS
 from millrace.model.limits import Aging, RateLimit, ResourceSnapshot
 from millrace.model.snapshots import GroupInfo, RateLimitInfo
 from millrace.store.snapshots import StoredGroup
@@ -24,6 +25,10 @@ class Measured:
     """0 to 1, of the sources that have said something lately."""
     resources: ResourceSnapshot | None = None
     """The smoothed readings."""
+    io_budgets: tuple[float | None, float | None, float | None, float | None] = (None, None, None, None)
+    """Bytes a second that can be moved: disk read, disk written, received, sent; None: not known."""
+    io_reserved: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Bytes that running bodies still expect to move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,19 @@ class Live:
             *(self._rate("task", name, limits.task_rates[name]) for name in sorted(limits.task_rates)),
             *(self._rate("group", name, limits.group_rates[name]) for name in sorted(limits.group_rates)),
         ]
+
+    def gauges(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+        """(Family, values of its labels, value) of what metrics show of it."""
+        for source, pressure in self.measured.pressure_by_source.items():
+            yield "pressure_ratio", (source,), pressure
+        for rate in self.rates():
+            yield "rate_limit_tokens", (rate.kind, rate.scope), rate.available
+        for direction, budget, reserved in zip(
+            DIRECTIONS, self.measured.io_budgets, self.measured.io_reserved, strict=True
+        ):
+            if budget is not None:
+                yield "io_budget_bytes_per_second", (direction,), budget
+                yield "io_reserved_bytes", (direction,), float(reserved)
 
     def _rate(self, kind: RateKind, scope: str, limit: RateLimit) -> RateLimitInfo:
         available = self.measured.tokens.get((kind, scope), float(limit.burst))

@@ -18,6 +18,7 @@ from millrace.actors.delivery import Delivery
 from millrace.actors.dispatcher import Dispatcher, DispatchSettings
 from millrace.actors.dispatches import (
     Lent,
+    Measure,
     Reclaimed,
     RefillThreads,
     RunOverdue,
@@ -86,6 +87,9 @@ STOP_AFTER_S: Final = 5.0
 
 EXIT_AFTER_S: Final = 0.3
 """The same where the interpreter ends, or the user is in a hurry."""
+
+MEASURE_WITHIN_S: Final = 0.5
+"""Seconds that a look at the dispatcher's numbers may take; it answers within its turn."""
 
 REFILL_AFTER_S: Final = 0.2
 """Pause before a thread is asked for again where the system gave none."""
@@ -176,7 +180,6 @@ class Runtime:
         )
         self._bodies = bodies
         self.means = Means()
-        self.measure: Callable[[], Measured] = Measured
         """What the dispatcher knows at this moment."""
         self.progress = Board(
             self.times,
@@ -199,7 +202,7 @@ class Runtime:
         self.executors.when_starved(self._refill_later)
         self._guardian: Guardian | None = None
         self.supervisors: Supervisors | None = None
-        self.gauges: list[GaugeSource] = []
+        self.gauges: list[GaugeSource] = [lambda: self.live().gauges()]
         """Who else has something to measure: asked at each scrape, in the scraping thread."""
 
     # Opening and starting
@@ -511,7 +514,18 @@ class Runtime:
 
     def live(self) -> Live:
         """What a snapshot shows that is not in the store."""
-        return Live(self.limits, self._settings.aging, self.measure())
+        return Live(self.limits, self._settings.aging, self._measure())
+
+    def _measure(self) -> Measured:
+        """What only the dispatcher knows. One that is busy, or not there, is not waited for long."""
+        if self._state is not Phases.RUNNING:
+            return Measured()
+        reply: Reply[Measured] = Reply()
+        self.dispatcher.tell(Measure(reply))
+        try:
+            return self._await(reply, MEASURE_WITHIN_S)
+        except (TimeoutError, MillraceError):
+            return Measured()
 
     def _arm_sample(self, delay_s: float) -> None:
         self.clock.tell(Arm(delay_s, self.persistence, SampleProgress()))

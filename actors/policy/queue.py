@@ -12,7 +12,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from millrace.actors.policy import ageing
 from millrace.actors.policy.limits import Limits
@@ -382,9 +382,20 @@ class ReadyQueue:
             waits.append((self._steps[0][0] - self._steady_ms) / 1000)
         return max(0.0, min(waits)) if waits else None
 
-    def slots_of(self, group: str | None) -> int | None:
-        """A group's share of the slots; None where shares are not in force."""
-        return None if self._shares is None else self._shares.slots_of(group)
+    def shares(self) -> dict[str, int]:
+        """The whole slots of each group with work; nothing where shares are not in force."""
+        shares = self._shares
+        if shares is None:
+            return {}
+        return {group: shares.slots_of(group) or 0 for group in self._demands if group is not None}
+
+    def tokens(self) -> dict[tuple[Literal["task", "group"], str], float]:
+        """Tokens in the buckets that have been met."""
+        return {
+            ("task" if kind is Kind.TASK_RATE else "group", str(name)): scope.bucket.available(self._now)
+            for (kind, name), scope in self.scopes.items()
+            if scope.bucket is not None
+        }
 
     # Lines
 

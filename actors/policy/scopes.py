@@ -5,7 +5,7 @@ are counted from runs, so nothing leaks however a run ends.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import ItemsView, Iterator
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -97,8 +97,9 @@ class Scopes:
         self.io = Scope((Kind.IO, ""))
         self.pressure.is_closed = self.io.is_closed = True
 
-    def __iter__(self) -> Iterator[Scope]:
-        return iter(self._scopes.values())
+    def items(self) -> ItemsView[ScopeId, Scope]:
+        """All that have been met."""
+        return self._scopes.items()
 
     def change(self, limits: Limits, now: float) -> None:
         """Other limits are in force: all scopes are made anew, but for the tokens of rates that are limited still."""

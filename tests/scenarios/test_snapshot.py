@@ -18,7 +18,7 @@ from millrace import (
     Snapshot,
     TaskStatus,
 )
-from millrace.actors.live import Measured
+from millrace.model.limits import ResourceSnapshot
 from millrace.store import snapshots
 
 LATER = 3600.0
@@ -126,25 +126,42 @@ def test_groups_that_are_configured_or_paused_are_there(stage: Stage, domain: Do
     assert (groups["a"].limit, groups["d"].paused) == (7, False)
 
 
-def test_what_the_dispatcher_knows_is_in_it(stage: Stage, domain: Domain) -> None:
-    """S-338: buckets in force, full where nothing was taken from them; pressure is the largest."""
+def test_what_the_dispatcher_knows_is_in_it(stage: Stage, domain: Domain, gate: Gate) -> None:
+    """S-276, S-338: buckets in force with the tokens left; shares in whole slots; pressure is the largest."""
     aging = Aging(grace=1.0)
+
+    @domain.task()
+    def held(ctx: Context) -> None:
+        gate.hold()
+
     scheduler = stage.started(
         domain,
+        max_concurrency=2,
         aging=aging,
-        rate_limits={"play::work": RateLimit(2.0, 4)},
-        group_rate_limits={"g": RateLimit(1.0, 3)},
+        rate_limits={"play::held": RateLimit(1e-6, 4)},
+        group_rate_limits={"g": RateLimit(1e-6, 3)},
+        group_weights={"g": 2},
+        pressure={"one": lambda: 0.25, "two": lambda: 0.45},
+        resources=Still(),
     )
-    scheduler._runtime.measure = lambda: Measured(
-        tokens={("task", "play::work"): 1.5}, pressure_by_source={"one": 0.25, "two": 0.75}, slots={"g": 2}
-    )
+    scheduler.submit(held.options(group="g"))
+    gate.await_arrivals(1)
     snapshot = scheduler.snapshot()
-    shown = [(rate.scope, rate.kind, rate.rate, rate.burst, rate.available) for rate in snapshot.rate_limits]
-    assert shown == [("play::work", "task", 2.0, 4, 1.5), ("g", "group", 1.0, 3, 3.0)]
-    assert (snapshot.pressure, snapshot.pressure_by_source) == (0.75, {"one": 0.25, "two": 0.75})
+    shown = [(rate.scope, rate.kind, rate.rate, rate.burst, round(rate.available)) for rate in snapshot.rate_limits]
+    assert shown == [("play::held", "task", 1e-6, 4, 3), ("g", "group", 1e-6, 3, 2)]
+    assert (snapshot.pressure, snapshot.pressure_by_source) == (0.45, {"one": 0.25, "two": 0.45})
     assert snapshot.aging == aging
-    assert [(info.group, info.slots) for info in snapshot.groups] == [("g", 2)]
-    assert [rate.scope for rate in scheduler.domain("play").snapshot().rate_limits] == ["play::work"]
+    assert snapshot.resources == Still().sample()
+    assert [(info.group, info.slots) for info in snapshot.groups] == [("g", 1)]
+    assert [rate.scope for rate in scheduler.domain("play").snapshot().rate_limits] == ["play::held", "g"]
+
+
+class Still:
+    """A machine on which nothing changes."""
+
+    def sample(self) -> ResourceSnapshot:
+        """The same each time."""
+        return ResourceSnapshot(0.5, 100.0, 200.0, 300.0, 400.0)
 
 
 def test_a_domain_has_a_snapshot_of_its_own(stage: Stage, domain: Domain, gate: Gate) -> None:

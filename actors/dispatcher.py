@@ -161,6 +161,7 @@ class Dispatcher(Actor):
 
     def on_start(self) -> None:
         """Begin with the runs that are under way; what is ready comes lane by lane."""
+        self._executors.begin_in_turn(is_on=self._queue.limits.has_shares)
         self._executors.resize(self._slots)  # the last change may have died with the dispatcher before this one
         for run in self._executors.runs():
             self._take_over(run)
@@ -276,6 +277,8 @@ class Dispatcher(Actor):
     def _on_limits(self, limits: Limits) -> None:
         before = self._queue.limits
         self._queue.set_limits(limits)
+        if limits.has_shares != before.has_shares:
+            self._executors.begin_in_turn(is_on=limits.has_shares)
         if limits.slots != before.slots:
             self._executors.resize(limits.slots)
         for run in self._executors.runs():

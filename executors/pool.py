@@ -54,6 +54,10 @@ class Executors:
         self._threads.resize(slots)
         self._hooks.resize(slots)
 
+    def begin_in_turn(self, *, is_on: bool) -> None:
+        """Whether what is claimed from now on begins in the order of the claims, which is not that of urgency with fair shares."""
+        self._threads.begin_in_turn(is_on=is_on)
+
     def begin(self, claims: Iterable[Claim]) -> None:
         """Run what has been claimed."""
         runs = [Run(claim) for claim in claims]

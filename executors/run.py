@@ -139,4 +139,5 @@ class Run:
     @property
     def place(self) -> tuple[int, int, int]:
         """Where it stands in the order of starts."""
-        return (self.claim.priority, self.claim.phase, self.claim.id)
+        claim = self.claim
+        return (claim.priority if claim.effective is None else claim.effective, claim.phase, claim.id)

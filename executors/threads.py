@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from millrace.executors.counts import RunCounts
 from millrace.executors.run import Run
@@ -20,6 +21,9 @@ from millrace.model.errors import InterruptReason
 from millrace.model.outcomes import RunOutcome
 
 log = logging.getLogger("millrace.executors")
+
+_AT_ONCE: Final = (-1, 0, 0)
+"""The place of all runs that begin in the order in which they come."""
 
 Runner = Callable[[Run], RunOutcome]
 Report = Callable[[RunOutcome], None]
@@ -64,6 +68,7 @@ class ThreadExecutor:
         self._thread_numbers = itertools.count(1)
         self._is_paused = False
         self._is_stopping = False
+        self._is_in_turn = False
         self._idle = threading.Condition(self._lock)
 
     def start(self, slots: int) -> None:
@@ -87,13 +92,17 @@ class ThreadExecutor:
             self._slots = slots
             self._fill()
 
+    def begin_in_turn(self, *, is_on: bool) -> None:
+        """Whether runs submitted from now on begin in the order in which they come, and not the most urgent first."""
+        self._is_in_turn = is_on
+
     def submit(self, runs: Iterable[Run]) -> None:
-        """Run these as slots become free, the most urgent first."""
+        """Run these as slots become free, the most urgent first or, in turn, the first first."""
         count = 0
         with self._lock:
             for run in runs:
                 self._runs[run.claim.id] = run
-                heapq.heappush(self._waiting, (run.place, next(self._order), run))
+                heapq.heappush(self._waiting, (_AT_ONCE if self._is_in_turn else run.place, next(self._order), run))
                 count += 1
             self._fill()
         for _ in range(count):

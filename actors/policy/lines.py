@@ -6,7 +6,7 @@ it can be at best: nothing is chosen over it before its next page has come.
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from millrace.model.lanes import Lane
@@ -46,6 +46,31 @@ class Bin:
         return None
 
 
+class Watch:
+    """Lines that are looked at apart from the bins they are in, the most urgent first. What has changed is forgotten late."""
+
+    __slots__ = ("_count", "_heap")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[Order, int, Line]] = []
+        self._count = 0
+
+    def note(self, line: "Line") -> None:
+        """The line is to be looked at, by its present order."""
+        if line.order is not None:
+            self._count += 1
+            heapq.heappush(self._heap, (line.order, self._count, line))
+
+    def first(self, is_there: "Callable[[Line], bool]") -> "Line | None":
+        """The most urgent line of which that is so still."""
+        while self._heap:
+            order, _, line = self._heap[0]
+            if line.order == order and is_there(line):
+                return line
+            heapq.heappop(self._heap)
+        return None
+
+
 class Line:
     """See the module.
 
@@ -64,6 +89,7 @@ class Line:
         "_orders",
         "bin",
         "bound",
+        "demand",
         "horizon",
         "is_asked",
         "lane",
@@ -84,6 +110,8 @@ class Line:
         self.is_asked = False
         """A page of it is on its way."""
         self.bin: Bin | None = None
+        self.demand = 0
+        """How many ready tasks the shares have been told of."""
         self.bound: int | None = None
         """The bound of its parent, as last told."""
         self.scopes: tuple[Any, ...] | None = None

@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from millrace.actors.policy import ageing
 from millrace.actors.policy.limits import Limits
-from millrace.actors.policy.lines import Bin, Line, Order, Place
+from millrace.actors.policy.lines import Bin, Line, Order, Place, Watch
 from millrace.actors.policy.scopes import Kind, Scope, Scopes, blocker
 from millrace.actors.policy.shares import FairShares
 from millrace.model.lanes import Lane
@@ -91,6 +91,8 @@ class ReadyQueue:
     ) -> None:
         self.scopes = Scopes(limits)
         self._aging = aging
+        urgent = None if aging is None else aging.urgent
+        self._urgent_from = -1 if urgent is None else urgent
         self._gate = gate
         self._preempt_at = -1 if preempt_at is None else preempt_at
         self._urgent: dict[int, Line] = {}
@@ -113,6 +115,8 @@ class ReadyQueue:
         """Of each group: runs, and ready tasks in memory."""
         self._able: set[str | None] = set()
         """Groups with a line in the open."""
+        self._past_share = Watch()
+        """Lines in the open whose first is past ``aging.urgent``; some have left, or changed, since."""
         self._set_shares(limits)
 
     def __len__(self) -> int:
@@ -153,6 +157,7 @@ class ReadyQueue:
                 if len(line) > 2 * MOST_PAGE:
                     for gone in line.trim(MOST_PAGE):
                         del self._of_task[gone]
+                    self._count_demand(line)
             elif not line.is_complete:
                 self._want_more(line)
 
@@ -182,6 +187,7 @@ class ReadyQueue:
                 if before is not None and before is not line:
                     self._take_out(before, task.id)
                 self._put(line, task)
+        self._count_demand(line)
         if not len(line):
             line.bin = None
             self._want_more(line)
@@ -340,6 +346,7 @@ class ReadyQueue:
         before = self.limits
         self.scopes.change(limits, self._now)
         self._open.clear()
+        self._past_share = Watch()
         self._set_shares(limits)
         for line in self._lines.values():
             line.scopes = None
@@ -359,8 +366,7 @@ class ReadyQueue:
         """What waits in the line is another than it was: claims were refused meanwhile, and what ages has not aged."""
         for task_id in line.clear():
             del self._of_task[task_id]
-            if self._shares is not None:
-                self._demand(line.lane.group, ready=-1)
+        self._count_demand(line)
         self._want_more(line)
 
     def reopen(self, scope: Scope) -> None:
@@ -413,6 +419,7 @@ class ReadyQueue:
             if lane.priority <= self._preempt_at:
                 self._urgent[lane.number] = line
             if not line.is_complete:
+                self._count_demand(line)
                 self._to_open(line)
                 self._want_more(line)
         return line
@@ -444,11 +451,10 @@ class ReadyQueue:
 
     def _put(self, line: Line, task: Ready) -> None:
         before = line.order
-        if task.id not in self._of_task:
-            self._of_task[task.id] = line
-            if self._shares is not None:
-                self._demand(line.lane.group, ready=1)
+        self._of_task[task.id] = line
         line.add(task, self._order_of(task))
+        if self._shares is not None:
+            self._count_demand(line)
         if line.order != before:
             self._to_open(line)
 
@@ -469,7 +475,7 @@ class ReadyQueue:
             return None
         del self._of_task[task_id]
         if self._shares is not None:
-            self._demand(line.lane.group, ready=-1)
+            self._count_demand(line)
         if line.order is None:
             line.bin = None
             self._forget(line)
@@ -491,7 +497,11 @@ class ReadyQueue:
         if found is None:
             found = self._open[share] = Bin()
         found.push(line)
-        if self._shares is not None and line.lane.group not in self._able:
+        if self._shares is None:
+            return
+        if line.order is not None and line.order[0] <= self._urgent_from:
+            self._past_share.note(line)
+        if line.lane.group not in self._able:
             self._able.add(line.lane.group)
             self._demand(line.lane.group)
 
@@ -520,11 +530,9 @@ class ReadyQueue:
         if self._shares is None:
             found = self._open.get(_ALL)
             return None if found is None else found.first()
-        urgent = None if self._aging is None else self._aging.urgent
-        if urgent is not None:
-            line = min((line for found in self._open.values() if (line := found.first())), key=_order, default=None)
-            if line is not None and _order(line)[0] <= urgent:
-                return line
+        line = self._past_share.first(self._is_open)
+        if line is not None:
+            return line
         while True:
             picked = self._shares.pick()
             if picked is None:
@@ -537,6 +545,9 @@ class ReadyQueue:
             self._open.pop(group, None)
             self._able.discard(group)
             self._demand(group)
+
+    def _is_open(self, line: Line) -> bool:
+        return line.bin is not None and line.bin is self._open.get(self._share(line))
 
     # Shares
 
@@ -554,7 +565,16 @@ class ReadyQueue:
         for holding in self._held.values():
             self._demand(holding.task.lane.group, running=int(not holding.is_lent))
         for line in self._lines.values():
-            self._demand(line.lane.group, ready=len(line))
+            line.demand = 0
+            self._count_demand(line)
+
+    def _count_demand(self, line: Line) -> None:
+        """Tell the shares of a line that has changed. One with more in the store has plenty to do, however little is here."""
+        if self._shares is not None:
+            demand = len(line) if line.is_complete else max(len(line), self.limits.slots)
+            change, line.demand = demand - line.demand, demand
+            if change:
+                self._demand(line.lane.group, ready=change)
 
     def _demand(self, group: str | None, *, running: int = 0, ready: int = 0) -> None:
         """Tell the shares how much a group has to do, where it matters: more than all slots is as good as just so many."""

@@ -71,6 +71,10 @@ class FakeExecutors:
         self.hooks: dict[int, Run] = {}
         self.given_up: list[Run] = []
         self.slots = 0
+        self.is_in_turn = False
+
+    def begin_in_turn(self, *, is_on: bool) -> None:
+        self.is_in_turn = is_on
 
     def begin(self, *claims: Claim) -> None:
         for one in claims:
@@ -235,6 +239,18 @@ def test_a_change_of_slots_counts_at_once() -> None:
     assert stage.claimed() == []
     stage.end(3)
     assert stage.claimed() == [4]
+
+
+def test_with_shares_claims_begin_in_turn() -> None:
+    """S-280: while a weight is set, a change of weights included."""
+    stage = Stage(1)
+    assert not stage.executors.is_in_turn
+    stage.tell(SetLimits(Limits(1, weights={"g": 2})))
+    assert stage.executors.is_in_turn
+    stage.tell(SetLimits(Limits(2, weights={"g": 3})))
+    assert stage.executors.is_in_turn
+    stage.tell(SetLimits(Limits(2)))
+    assert not stage.executors.is_in_turn
 
 
 def test_a_run_that_waits_takes_no_slot() -> None:

@@ -14,7 +14,7 @@ from millrace.model.rows import Claim, Phase
 WAIT_S = 10.0
 
 
-def run_of(task_id: int, *, priority: int = 128, number: int = 1) -> Run:
+def run_of(task_id: int, *, priority: int = 128, effective: int | None = None, number: int = 1) -> Run:
     """A run of a body."""
     return Run(
         Claim(
@@ -44,6 +44,7 @@ def run_of(task_id: int, *, priority: int = 128, number: int = 1) -> Run:
             started_at_ms=0,
             cancel_requested_at_ms=None,
             child_total=0,
+            effective=effective,
         )
     )
 
@@ -142,6 +143,32 @@ def test_the_most_urgent_waiting_run_begins_first(hall: Hall) -> None:
     hall.let_end(*range(10))
     hall.until(lambda: len(hall.reported) == 6)
     assert hall.begun == [1, 9, 2, 4, 5, 8]
+
+
+def test_an_effective_priority_counts_in_place_of_the_stored_one(hall: Hall) -> None:
+    """S-271: it decides what begins first of what was claimed ahead."""
+    hall.executor.start(1)
+    hall.executor.submit([run_of(1)])
+    hall.until(lambda: hall.begun == [1])
+    hall.executor.submit([run_of(2), run_of(3, priority=200, effective=100)])
+    hall.let_end(*range(10))
+    hall.until(lambda: len(hall.reported) == 3)
+    assert hall.begun == [1, 3, 2]
+
+
+def test_in_turn_runs_begin_as_they_came(hall: Hall) -> None:
+    """S-280: however urgent they are, until it is switched off."""
+    hall.executor.start(1)
+    hall.executor.begin_in_turn(is_on=True)
+    hall.executor.submit([run_of(1)])
+    hall.until(lambda: hall.begun == [1])
+    hall.executor.submit([run_of(5), run_of(4), run_of(9, priority=3)])
+    hall.executor.submit([run_of(2), run_of(8, priority=200)])
+    hall.executor.begin_in_turn(is_on=False)
+    hall.executor.submit([run_of(11), run_of(10)])
+    hall.let_end(*range(12))
+    hall.until(lambda: len(hall.reported) == 8)
+    assert hall.begun == [1, 5, 4, 9, 2, 8, 10, 11]
 
 
 @pytest.mark.parametrize("sizes", [(1, 4), (4, 1, 3), (2, 5, 1, 2)])

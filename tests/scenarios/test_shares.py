@@ -123,6 +123,24 @@ def test_equal_groups_take_turns_on_one_slot(stage: Stage, domain: Domain, stand
     assert standing.order[1:11] == ["a", "b"] * 5
 
 
+def test_what_is_claimed_ahead_begins_in_the_order_of_the_claims(
+    stage: Stage, domain: Domain, standing: Standing
+) -> None:
+    """S-277, S-280: where bodies are short, starts are claimed ahead of their slots, and keep to the shares, too."""
+
+    @domain.task()
+    def flit(ctx: Context, n: int) -> None: ...
+
+    scheduler = stage.started(domain, max_concurrency=8, group_weights={"a": 3, "b": 1})
+    settle(scheduler.submit_batch(flit.call(n) for n in range(200)))
+    scheduler.pause()
+    standing.submit(scheduler, "a", 100)
+    standing.submit(scheduler, "b", 100)
+    scheduler.resume()
+    standing.gate.await_arrivals(8)
+    assert standing.counts() == {"a": 6, "b": 2}
+
+
 def test_what_a_paused_group_cannot_use_others_have(stage: Stage, domain: Domain, standing: Standing) -> None:
     """S-277, S-280: all slots, and not all of them again after the resume."""
     scheduler = stage.scheduler(domain, max_concurrency=6, group_weights={"a": 1, "b": 1})

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from millrace.actors.policy import queue as queue_module
 from millrace.actors.policy.limits import Limits
-from millrace.actors.policy.lines import Place
+from millrace.actors.policy.lines import Bin, Line, Place
 from millrace.actors.policy.queue import ReadyQueue
 from millrace.model.lanes import Lane, make_lane
 from millrace.model.limits import Aging, RateLimit
@@ -351,6 +351,91 @@ def test_a_pause_that_ends_reads_the_queue_anew() -> None:
     task = queue.choose()
     assert task is not None
     assert (task.id, task.since_ms) == (2, 7)
+
+
+def test_a_group_whose_first_page_is_on_its_way_has_work() -> None:
+    """S-279: at a start the order does not begin with two of the group whose page came first."""
+    lanes = {group: make_lane("a::x", group, None, 128) for group in ("a", "b")}
+    queue = ReadyQueue(
+        Limits(1, weights={"a": 1, "b": 1}), aging=None, now=0.0, steady_ms=0, gate=lambda task, effective: None
+    )
+    queue.found(lanes.values(), is_last=True)
+    pages = {page.lane.group: page for page in queue.pages()}
+    started: list[str | None] = []
+
+    def load(group: str, first: int) -> None:
+        page = pages[group]
+        queue.extend(page.lane, [ready(n, page.lane) for n in range(first, first + 4)], page.after, page.limit)
+
+    def start() -> None:
+        task = queue.choose()
+        if task is not None:
+            queue.start(task)
+            queue.release(task.id)
+            started.append(task.lane.group)
+
+    load("a", 1)
+    start()
+    start()
+    load("b", 11)
+    for _ in range(8 - len(started)):
+        start()
+    assert started == ["a", "b"] * 4
+
+
+def test_a_group_whose_tasks_went_back_to_the_store_has_no_more_work_than_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """S-277: what is dropped from memory and loaded again counts once, and its group leaves when all of it is done."""
+    monkeypatch.setattr(queue_module, "MOST_PAGE", 2)
+    lane, other = make_lane("a::x", "a", None, 128), make_lane("a::x", "b", None, 128)
+    queue, store = make(Limits(8, weights={"a": 3}))
+    tasks = [ready(n, lane) for n in range(1, 10)]
+    store.tasks |= {task.id: task for task in tasks}
+    for task in tasks:
+        queue.offer([task])
+    feed(queue, store)
+    assert len(start_all(queue, store)) == 9
+    for task in tasks:
+        queue.release(task.id)
+    late = [ready(n, other) for n in range(20, 40)]
+    store.tasks |= {task.id: task for task in late}
+    queue.offer(late)
+    assert (queue.slots_of("a"), queue.slots_of("b")) == (0, 8)
+
+
+@pytest.mark.parametrize("priority", [0, 128])
+def test_a_start_does_not_look_at_each_group_for_urgent_work(monkeypatch: pytest.MonkeyPatch, priority: int) -> None:
+    """S-278, S-081: a thousand groups with work, whether theirs is past the threshold or not."""
+    looks: list[object] = []
+    first = Bin.first
+
+    def count(self: Bin) -> Line | None:
+        looks.append(self)
+        return first(self)
+
+    tasks = [ready(n, make_lane("a::x", f"g{n:04}", None, priority)) for n in range(1, 1001)]
+    aging = Aging(ceiling=0, urgent=10)
+    queue, store = make(Limits(1000, default_weight=2), tasks, aging)
+    monkeypatch.setattr(Bin, "first", count)
+    assert len(start_all(queue, store, 100)) == 100
+    assert len(looks) < 1000
+
+
+def test_what_is_past_urgent_comes_before_shares_in_the_order_of_starts() -> None:
+    """S-278: as long as it can start; then the shares decide."""
+    lanes = {
+        "held": make_lane("a::x", "held", None, 1),
+        "a": make_lane("a::x", "a", None, 5),
+        "b": make_lane("a::x", "b", None, 3),
+        "c": make_lane("a::x", "c", None, 128),
+    }
+    tasks = [ready(n, lane) for n, lane in enumerate(lanes.values(), 1)]
+    tasks += [ready(n + 10, lane) for n, lane in enumerate(lanes.values(), 1)]
+    queue, store = make(Limits(20, groups={"held": 1}, weights={"c": 9}), tasks, Aging(ceiling=0, urgent=10))
+    assert start_all(queue, store) == [1, 3, 13, 2, 12, 4, 14]
+    queue.release(1)
+    assert start_all(queue, store) == [11]
 
 
 def replace_since(task: Ready, since_ms: int) -> Ready:

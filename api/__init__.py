@@ -3,13 +3,13 @@
 Tasks live in one SQLite file, survive the death of the process, and form trees in which a parent supervises its children.
 The runtime is threads and actors: no asyncio, no broker.
 
-Everything here is public; every other module is the library's own.
+Everything here is public; every other module is the library's own. What runs tasks is loaded when it is first asked for, so that a
+program that only looks at a store starts at once.
 """
 
-from millrace.context import Context
-from millrace.domains import DomainHandle
-from millrace.flow import Flow
-from millrace.handle import Outcome, TaskHandle
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from millrace.model.durations import Seconds
 from millrace.model.errors import (
     CommitUnknown,
@@ -96,11 +96,32 @@ from millrace.model.schedule import Cron, Every, Schedule, ScheduleInfo
 from millrace.model.snapshots import GroupInfo, RateLimitInfo, Snapshot
 from millrace.model.stats import TypeStats
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, SubmitKind, TaskStatus, TtlFrom
-from millrace.scheduler import Scheduler
-from millrace.subscription import Subscription
-from millrace.task import Domain, Submission, Task
+
+if TYPE_CHECKING:
+    from millrace.context import Context
+    from millrace.domains import DomainHandle
+    from millrace.flow import Flow
+    from millrace.handle import Outcome, TaskHandle
+    from millrace.scheduler import Scheduler
+    from millrace.subscription import Subscription
+    from millrace.task import Domain, Submission, Task
 
 __version__ = "0.1.0"
+
+_LATER: Final = {
+    "Context": "millrace.context",
+    "Domain": "millrace.task",
+    "DomainHandle": "millrace.domains",
+    "Flow": "millrace.flow",
+    "Outcome": "millrace.handle",
+    "Scheduler": "millrace.scheduler",
+    "Submission": "millrace.task",
+    "Subscription": "millrace.subscription",
+    "Task": "millrace.task",
+    "TaskHandle": "millrace.handle",
+}
+"""What is loaded when it is first asked for, and where it is."""
+
 
 __all__ = [
     "ActorRestarted",
@@ -208,3 +229,17 @@ __all__ = [
     "Waiting",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what runs tasks. Python's own hook for attributes of a module, PEP 562."""
+    home = _LATER.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """All public names, loaded or not."""
+    return sorted(__all__)

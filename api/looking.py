@@ -140,6 +140,10 @@ class Looking(Operations):
         """For `millrace.metrics`: what reads this scheduler."""
         return self._core.metrics_reader()
 
+    def __task__(self, name: str) -> Task[..., Any] | None:
+        """For `millrace.cli`: the task of a qualified name, or of one that it had before."""
+        return self._core.task_named(name)
+
     def log(self, id: TaskId) -> str | None:
         """What the task's last run has logged, a line a message at least: live while it runs here. None: nothing.
 

@@ -14,7 +14,11 @@ from millrace.cli.errors import OneLineErrors, debug_option
 _COMMANDS: Final = {
     "alerts": "millrace.cli.alerts",
     "grafana": "millrace.cli.grafana",
+    "ls": "millrace.cli.ls",
     "scan": "millrace.cli.scan.command",
+    "show": "millrace.cli.show",
+    "status": "millrace.cli.status",
+    "tree": "millrace.cli.tree",
 }
 """Name to module; each module has it as `command`."""
 

@@ -22,9 +22,18 @@ class Filters:
     tag_prefix: str = ""
     """Some tag's key begins so."""
     key: str | None = None
+    error: str | None = None
+    """A part of the error's text, case-sensitive."""
+    created_from_ms: int | None = None
+    """Submitted at this time or later ..."""
+    created_before_ms: int | None = None
+    """... and before this one."""
 
     @property
     def is_by_status_alone(self) -> bool:
         """Whether nothing else is asked for."""
-        rest = (self.names, self.domain, self.group, self.parent, self.key)
+        rest = (
+            *(self.names, self.domain, self.group, self.parent, self.key),
+            *(self.error, self.created_from_ms, self.created_before_ms),
+        )
         return all(one is None for one in rest) and not self.tags and not self.tag_prefix

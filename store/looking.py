@@ -334,6 +334,9 @@ def bind(filters: Filters) -> Bindings:
         "tags": _pairs(filters.tags) if filters.tags else None,
         "tag_prefix": holdable(filters.tag_prefix) if filters.tag_prefix else None,
         "tag_prefix_end": holdable(_end_of(filters.tag_prefix)),
+        "error": holdable(filters.error),
+        "created_from": holdable(filters.created_from_ms),
+        "created_before": holdable(filters.created_before_ms),
         **_range_of(filters.domain),
     }
 

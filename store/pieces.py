@@ -21,6 +21,9 @@ _PASSES: Final = (
     "SELECT 1 FROM tag WHERE tag.k = wanted.value ->> 0 AND tag.v = wanted.value ->> 1 AND tag.task_id = {t}.id)))"
     " AND (:tag_prefix IS NULL OR EXISTS (SELECT 1 FROM json_each({t}.tags) AS own"
     " WHERE substr(own.key, 1, length(:tag_prefix)) = :tag_prefix))"
+    " AND (:error IS NULL OR instr({t}.error, :error) > 0)"
+    " AND (:created_from IS NULL OR {t}.created_at_ms >= :created_from)"
+    " AND (:created_before IS NULL OR {t}.created_at_ms < :created_before)"
 )
 """Whether a row meets every filter that is given; those that the piece has looked for are true once more."""
 

@@ -1,0 +1,127 @@
+"""Looking at a store without a scheduler: it only reads, whether another process runs the store or nobody does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from types import TracebackType
+from typing import Any, Self
+
+from millrace.model.filters import Filters
+from millrace.model.measures import FileSizes
+from millrace.model.records import ChildSummary, TaskId, TaskRecord
+from millrace.model.schedule import ScheduleInfo
+from millrace.model.statuses import TERMINAL, TaskStatus
+from millrace.store import looking, records
+from millrace.store.connection import locate
+from millrace.store.measures import measure_files
+from millrace.store.ownership import Owner, read_owner
+from millrace.store.reading import open_to_read
+from millrace.store.series import read_schedules
+from millrace.store.snapshots import StoredSnapshot, read_snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class FlowState:
+    """What a flow's caller keeps in it."""
+
+    state: Any
+    revision: int
+
+
+class Viewer:
+    """See the module. From any thread; ``with Viewer("tasks.db") as viewer:`` closes it.
+
+    Progress is what the store has of it, which its owner writes at most twice a second.
+
+    Args:
+        path: of a store that is there.
+
+    Raises:
+        StoreError: there is none, it cannot be read, or another version of millrace made it.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._location = locate(path)
+        self._readers = open_to_read(self._location)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self._readers.close()
+
+    # Tasks
+
+    def task(self, id: TaskId) -> TaskRecord:
+        """The record of any task, active or settled; TaskNotFound says whether it never was."""
+        return records.read_record(self._readers, id)
+
+    def tasks(self, filters: Filters, *, limit: int, before: TaskId | None = None) -> list[TaskRecord]:
+        """Active and settled tasks by every filter, newest first; page with ``before=last.id``."""
+        return looking.read_tasks(self._readers, filters, limit=limit, before=before)
+
+    def count(self, filters: Filters) -> int:
+        """How many active and settled tasks pass."""
+        return looking.count_tasks(self._readers, filters)
+
+    def active_ids(self, filters: Filters) -> Sequence[TaskId]:
+        """The ids of all active tasks that pass, ascending."""
+        return looking.read_active_ids(self._readers, filters)
+
+    def children(self, parent: TaskId) -> Iterator[TaskRecord]:
+        """Every child a task ever had, by id, streamed."""
+        return records.read_children(self._readers, parent)
+
+    def child_summary(self, parent: TaskId) -> ChildSummary:
+        """One consistent count of the children of a task's present round; TaskNotFound."""
+        return records.summarize_children(self._readers, parent, records.read_round(self._readers, parent))
+
+    def dependents(self, id: TaskId) -> list[TaskId]:
+        """The active tasks that still wait for a task."""
+        return records.read_dependents(self._readers, id)
+
+    def log(self, id: TaskId) -> str | None:
+        """What the task's last run has logged, once it has ended; TaskNotFound."""
+        return records.read_log(self._readers, id)
+
+    # Beside tasks
+
+    def schedules(self) -> list[ScheduleInfo]:
+        """The series that have not ended, by id."""
+        return read_schedules(self._readers)
+
+    def find_flow(self, key: str) -> TaskId:
+        """The newest flow under a key that is active, else the newest; TaskNotFound."""
+        return records.find_flow(self._readers, key)
+
+    def flow(self, id: TaskId) -> FlowState:
+        """State and revision of a flow; TaskNotFound."""
+        return FlowState(*records.read_flow(self._readers, id))
+
+    def snapshot(self) -> StoredSnapshot:
+        """What is active, of one moment."""
+        return read_snapshot(self._readers, None)
+
+    def settled_counts(self) -> dict[TaskStatus, int]:
+        """How many tasks of the history have ended in each way, 0 included. By index: no row is read."""
+        return {
+            status: looking.count_tasks(self._readers, Filters(statuses=frozenset({status.value})))
+            for status in TaskStatus
+            if status in TERMINAL
+        }
+
+    def owner(self) -> Owner | None:
+        """Who runs the store now; None: nobody does."""
+        return read_owner(self._location)
+
+    def sizes(self) -> FileSizes:
+        """What the store takes on its disk."""
+        return measure_files(self._location)

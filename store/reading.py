@@ -1,0 +1,61 @@
+"""Opening a store for readers alone: nothing is made, upgraded or written, whoever runs it."""
+
+from pathlib import Path
+
+import apsw
+
+from millrace.model.errors import StoreCorrupt, StoreError
+from millrace.store.connection import Location
+from millrace.store.faults import translate_os
+from millrace.store.migrate import APPLICATION_ID, load_migrations, schema_version, too_new
+from millrace.store.readers import Readers
+
+
+def open_to_read(location: Location) -> Readers:
+    """Connections that read a store that is there, of this version of millrace. The caller closes them.
+
+    Raises:
+        StoreCorrupt: the file is none of ours.
+        StoreError: there is none, it cannot be read, or another version of millrace made it.
+    """
+    try:
+        size = Path(location.real_path).stat().st_size
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{location.path}: expected a store, there is no such file; give the one that the scheduler runs",
+            path=location.path,
+        ) from error
+    except OSError as error:
+        raise translate_os(error, path=location.path) from error
+    readers = Readers(location)
+    try:
+        with readers.borrow() as connection:
+            _check(connection, location, size)
+    except BaseException:
+        readers.close()
+        raise
+    return readers
+
+
+def read_version(readers: Readers) -> int:
+    """The schema version of the file."""
+    with readers.borrow() as connection:
+        return schema_version(connection)
+
+
+def _check(connection: apsw.Connection, location: Location, size: int) -> None:
+    mark, version, known = int(connection.pragma("application_id")), schema_version(connection), len(load_migrations())
+    if mark != APPLICATION_ID:
+        found = "an empty file" if mark == 0 and size == 0 else f"something else (application id {mark:#010x})"
+        raise StoreCorrupt(
+            f"{location.path}: expected a store of millrace, found {found}; give the file that the scheduler runs",
+            path=location.path,
+        )
+    if version > known:
+        raise too_new(location.path, version, known)
+    if version < known:
+        raise StoreError(
+            f"{location.path}: expected a store of schema version {known}, it has {version}; start a scheduler of this "
+            "version of millrace once, which upgrades it",
+            path=location.path,
+        )

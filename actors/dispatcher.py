@@ -48,10 +48,11 @@ from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Order
 from millrace.actors.policy.pressure import Pressure
 from millrace.actors.policy.queue import Aside, Holding, ReadyQueue
-from millrace.actors.policy.scopes import Scope
+from millrace.actors.policy.scopes import Kind, Scope
 from millrace.actors.preemption import Preemption
 from millrace.actors.requests import ClaimTasks, FindLanes, PutBack, Refill, Request
 from millrace.actors.sampler import Readings
+from millrace.actors.tally import Tally
 from millrace.actors.times import Times
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
@@ -97,6 +98,7 @@ class Dispatcher(Actor):
         clock: rings at time-outs.
         executors: where runs are.
         times: the clocks.
+        tally: counts why ready work does not start, and for how long.
         limits: in force at first.
         settings: what does not change.
     """
@@ -111,6 +113,7 @@ class Dispatcher(Actor):
         clock: Tells[Arm],
         executors: Executors,
         times: Times,
+        tally: Tally,
         limits: Limits,
         settings: DispatchSettings,
         is_dispatching: bool,
@@ -121,6 +124,9 @@ class Dispatcher(Actor):
         self._clock = clock
         self._executors = executors
         self._times = times
+        self._tally = tally
+        self._reasons: frozenset[str] = frozenset()
+        """Why ready work does not start."""
         self._settings = settings
         self._is_dispatching = is_dispatching
         self._queue = ReadyQueue(
@@ -291,6 +297,7 @@ class Dispatcher(Actor):
     def _fill(self) -> None:
         """Claim what can start now, and ask for more of the queue where little of it is here."""
         if not self._is_dispatching:
+            self._count_reasons(frozenset())
             return
         lead = self._lookahead.ahead(self._slots)
         room = self._slots + lead - self._queue.busy
@@ -305,6 +312,18 @@ class Dispatcher(Actor):
             self._persistence.tell(Refill(tuple(pages)))
         self._look_later()
         self._hooks.fill(self._slots)
+        self._count_reasons(self._queue.reasons(self._slots + lead - self._queue.busy) | self._gating.reasons())
+
+    def _count_reasons(self, reasons: frozenset[str]) -> None:
+        """Have the seconds count for these from now on."""
+        if reasons != self._reasons:
+            self._reasons = reasons
+            self._tally.go_on("dispatch_blocked_seconds", reasons)
+        put_off = self._queue.scopes.put_off
+        if put_off:
+            for kind, count in put_off.items():
+                self._tally.count("rate_limited", value="task" if kind is Kind.TASK_RATE else "group", by=count)
+            put_off.clear()
 
     def _claim(self, picked: Sequence[Holding], *, is_ahead: bool) -> None:
         ids = tuple(holding.task.id for holding in picked)

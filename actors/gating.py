@@ -138,6 +138,13 @@ class Gating:
             queue.offer(held.task for held in self._held.values())
             queue.reopen(queue.scopes.io)
 
+    def reasons(self) -> frozenset[str]:
+        """Why tasks that all limits let start do not, apart from scopes."""
+        if not (self._held or self._behind_suspect or self._overdue.has_waiting):
+            return frozenset()
+        found = (("io", self._held), ("concurrency", self._behind_suspect), ("no_worker", self._overdue.has_waiting))
+        return frozenset(reason for reason, is_so in found if is_so)
+
     def forget(self, ids: Iterable[int]) -> None:
         """These do not wait any more."""
         for task_id in ids:

@@ -126,6 +126,11 @@ class Overdue:
             self._clock.tell(Arm(timeout_s, self._address, RetryOverdue(task.id, run, why)))
         return True
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a ready task waits for a thread that was given up."""
+        return bool(self._waiting)
+
     def retry_overdue(self, message: RetryOverdue) -> None:
         """A retry has waited for its thread as long as it may."""
         if self.abandoned.get(message.task_id) == message.run and message.task_id in self._waiting:

@@ -189,7 +189,7 @@ class Runtime:
             runs=self.executors.runs,
             mean_s=self.means.duration_s,
         )
-        self.tally = Tally()
+        self.tally = Tally(self.times.monotonic)
         self.delivery = Delivery(
             dispatcher=self.dispatcher,
             clock=self.clock,
@@ -374,6 +374,7 @@ class Runtime:
             clock=self.clock,
             executors=self.executors,
             times=self.times,
+            tally=self.tally,
             limits=self.limits,
             settings=DispatchSettings(
                 cancel_timeout_s=self._settings.cancel_timeout_s,

@@ -5,9 +5,10 @@ begin and end, by the executors; everything that is only read is read at the scr
 """
 
 import threading
+import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from millrace.actors.effects import CountKey
 from millrace.model.families import FAMILIES
@@ -19,10 +20,17 @@ in neither or in both."""
 
 
 class Tally:
-    """See the module."""
+    """See the module.
 
-    def __init__(self) -> None:
+    Args:
+        monotonic: the clock by which seconds are counted.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._going_on: dict[CountKey, float] = {}
+        """Since when the seconds of these counters count."""
         self._counts: defaultdict[CountKey, float] = defaultdict(float)
         self._histograms: dict[tuple[str, str], Histogram] = {}
 
@@ -44,6 +52,16 @@ class Tally:
         with self._lock:
             self._counts[counter, name, value] += by
 
+    def go_on(self, counter: str, values: Iterable[str]) -> None:
+        """From now on the seconds that pass count for these values of a counter, and for no others of it."""
+        keys = {(counter, "", value) for value in values}
+        with self._lock:
+            now = self._monotonic()
+            for key in [key for key in self._going_on if key[0] == counter and key not in keys]:
+                self._counts[key] += now - self._going_on.pop(key)
+            for key in keys:
+                self._going_on.setdefault(key, now)
+
     def observe(self, family: str, value: float, label: str = "") -> None:
         """One more value of a histogram."""
         with self._lock:
@@ -56,9 +74,14 @@ class Tally:
         return found
 
     def counts(self) -> Counter[CountKey]:
-        """All that was counted so far: (counter, task name, value) to how often."""
+        """All that was counted so far: (counter, task name, value) to how often, or how many seconds."""
         with self._lock:
-            return Counter(self._counts)
+            counts = Counter(self._counts)
+            if self._going_on:
+                now = self._monotonic()
+                for key, since in self._going_on.items():
+                    counts[key] += now - since  # type: ignore[assignment]  # seconds have parts
+            return counts
 
     def histograms(self) -> dict[tuple[str, str], Histogram]:
         """All histograms as they are now, by family and label."""

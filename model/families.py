@@ -166,7 +166,7 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType({family.name: family fo
 """All families by name, in the order in which they are shown."""
 
 
-UNCOUNTED: Final = frozenset({"dispatch_blocked_seconds_total", "rate_limited_total", "store_busy_total"})
+UNCOUNTED: Final = frozenset({"store_busy_total"})
 """Counters that nobody counts yet: they have no series before their first count, as a 0 would say that nothing happened."""
 
 

@@ -372,6 +372,7 @@ class ReadyQueue:
     def reopen(self, scope: Scope) -> None:
         """What a scope holds up by another measure than room is looked at again."""
         bins, scope.bins = scope.bins, {}
+        self.scopes.frees(scope)
         for found in bins.values():
             line = found.first()
             while line is not None:
@@ -387,6 +388,15 @@ class ReadyQueue:
         if self._steps and self.scopes.pressure.has_waiting():
             waits.append((self._steps[0][0] - self._steady_ms) / 1000)
         return max(0.0, min(waits)) if waits else None
+
+    def reasons(self, room: int) -> frozenset[str]:
+        """Why ready work does not start, after so many places were left free: ``BLOCKERS`` of model.families."""
+        if self.limits.is_paused:
+            return frozenset({"paused"}) if self._has_open() else frozenset()
+        found = self.scopes.reasons()
+        if room <= 0 and self._has_open():
+            found.add("concurrency")
+        return frozenset(found)
 
     def shares(self) -> dict[str, int]:
         """The whole slots of each group with work; nothing where shares are not in force."""
@@ -508,7 +518,9 @@ class ReadyQueue:
     def _park(self, line: Line, scope: Scope) -> None:
         """The scope holds the line up. Where it stood for others that wait in a scope with room, the next of those comes."""
         scope.park(line, self._share(line))
+        self.scopes.fills(scope)
         if scope.bucket is not None:
+            self.scopes.put_off[scope.id[0]] += 1
             self.scopes.wake_later(scope, self._now)
         for other in line.scopes or ():
             if other is not scope:
@@ -516,8 +528,12 @@ class ReadyQueue:
 
     def _expose(self, scope: Scope, line: Line | None = None) -> None:
         """While the scope has room, the most urgent line that waits in it is in the open; with ``line`` only of that share."""
-        if not scope.bins or not scope.has_room(self._now):
+        if not scope.bins:
             return
+        if not scope.has_room(self._now):
+            self.scopes.fills(scope)
+            return
+        self.scopes.frees(scope)
         for share in [self._share(line)] if line is not None else list(scope.bins):
             found = scope.bins.get(share)
             first = None if found is None else found.first()
@@ -542,9 +558,22 @@ class ReadyQueue:
             line = None if found is None else found.first()
             if line is not None:
                 return line
-            self._open.pop(group, None)
+            self._shut(group)
+
+    def _shut(self, group: object) -> None:
+        """Nothing of the group is in the open."""
+        self._open.pop(group, None)
+        if self._shares is not None and (group is None or isinstance(group, str)):
             self._able.discard(group)
             self._demand(group)
+
+    def _has_open(self) -> bool:
+        while self._open:
+            share, found = next(iter(self._open.items()))
+            if found.first() is not None:
+                return True
+            self._shut(share)
+        return False
 
     def _is_open(self, line: Line) -> bool:
         return line.bin is not None and line.bin is self._open.get(self._share(line))

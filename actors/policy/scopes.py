@@ -5,6 +5,7 @@ are counted from runs, so nothing leaks however a run ends.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import ItemsView, Iterator
 from enum import Enum
 from typing import Final, TypeAlias
@@ -30,6 +31,16 @@ class Kind(Enum):
 
 
 ScopeId: TypeAlias = tuple[Kind, str | int]
+REASONS: Final = {
+    Kind.DOMAIN: "domain",
+    Kind.GROUP: "group",
+    Kind.PARENT: "parent",
+    Kind.TASK_RATE: "rate",
+    Kind.GROUP_RATE: "rate",
+    Kind.PRESSURE: "pressure",
+    Kind.IO: "io",
+}
+"""What each kind of scope is called as a reason why nothing starts; a paused one is "paused"."""
 RATES: Final = frozenset({Kind.TASK_RATE, Kind.GROUP_RATE})
 
 
@@ -64,6 +75,11 @@ class Scope:
             return self.bucket.wait_s(now) == 0.0
         return self.limit is None or self.running < self.limit
 
+    @property
+    def reason(self) -> str:
+        """What it is called as a reason why nothing starts."""
+        return "paused" if self.is_paused else REASONS[self.id[0]]
+
     def park(self, line: Line, share: object) -> None:
         """The line waits here."""
         found = self.bins.get(share)
@@ -93,6 +109,10 @@ class Scopes:
         self._scopes: dict[ScopeId, Scope] = {}
         self._wakes: list[tuple[float, int, Scope]] = []
         self._order = 0
+        self._full: dict[str, set[Scope]] = {}
+        """By reason, scopes without room in which lines were parked; of some the lines have gone since."""
+        self.put_off: Counter[Kind] = Counter()
+        """How often a rate had no token for a start; who counts takes them from here."""
         self.pressure = Scope((Kind.PRESSURE, ""))
         self.io = Scope((Kind.IO, ""))
         self.pressure.is_closed = self.io.is_closed = True
@@ -104,6 +124,7 @@ class Scopes:
     def change(self, limits: Limits, now: float) -> None:
         """Other limits are in force: all scopes are made anew, but for the tokens of rates that are limited still."""
         before, self._scopes, self._wakes = self._scopes, {}, []
+        self._full.clear()
         self.limits = limits
         for scope_id, scope in before.items():
             kind, name = scope_id
@@ -177,6 +198,30 @@ class Scopes:
         """A scope that counts no run and that no line knows; a rate keeps its tokens."""
         if scope.bucket is None and not scope.running and not scope.lines:
             self._scopes.pop(scope.id, None)
+
+    # Reasons
+
+    def fills(self, scope: Scope) -> None:
+        """Lines wait in the scope, and it has no room."""
+        self._full.setdefault(scope.reason, set()).add(scope)
+
+    def frees(self, scope: Scope) -> None:
+        """It has room, or nothing waits in it."""
+        found = self._full.get(scope.reason)
+        if found is not None:
+            found.discard(scope)
+
+    def reasons(self) -> set[str]:
+        """Why lines wait."""
+        found: set[str] = set()
+        for reason, scopes in self._full.items():
+            while scopes:
+                scope = next(iter(scopes))
+                if scope.has_waiting():
+                    found.add(reason)
+                    break
+                scopes.discard(scope)
+        return found
 
     # Rates
 

@@ -26,8 +26,10 @@ from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import START
 from millrace.actors.requests import ClaimHooks, ClaimTasks, FindLanes, GiveUpRetry, PutBack, Refill
+from millrace.actors.tally import Tally
 from millrace.executors.run import Run
 from millrace.model.lanes import make_lane
+from millrace.model.limits import RateLimit
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Claim, Phase, Ready
 
@@ -150,6 +152,7 @@ class StandingTimes:
 class Stage:
     def __init__(self, slots: int, executors: FakeExecutors | None = None, *, are_lanes_there: bool = True) -> None:
         self.times = StandingTimes()
+        self.tally = Tally(self.times.monotonic)
         self.persistence, self.clock = Ears(), Ears()
         self.executors = executors or FakeExecutors()
         self.dispatcher = Dispatcher(
@@ -160,6 +163,7 @@ class Stage:
             clock=self.clock,
             executors=self.executors,  # type: ignore[arg-type]  # as much of them as it uses
             times=self.times,
+            tally=self.tally,
             limits=Limits(slots),
             settings=DispatchSettings(cancel_timeout_s=30.0, max_crashes=3),
             is_dispatching=True,
@@ -225,6 +229,101 @@ def test_it_claims_as_many_as_there_are_slots() -> None:
     assert stage.claimed() == [3]
     stage.tell(ClaimsLost((2,)))
     assert stage.claimed() == [4]
+
+
+class Watched(Stage):
+    """Counts why ready work does not start."""
+
+    def reasons_after(self, seconds: float) -> dict[str, float]:
+        """What was counted in this time by reason; forgotten now."""
+        before = self._blocked()
+        self.times.now += seconds
+        after = self._blocked()
+        return {
+            reason: after[reason] - before.get(reason, 0.0) for reason in after if after[reason] != before.get(reason)
+        }
+
+    def _blocked(self) -> dict[str, float]:
+        counts = self.tally.counts()
+        return {value: count for (counter, _, value), count in counts.items() if counter == "dispatch_blocked_seconds"}
+
+    def enter(self, *lanes: tuple[int, str, str | None]) -> None:
+        """Tasks of these ids, names and groups are ready."""
+        made = [(task_id, make_lane(name, group, None, 128)) for task_id, name, group in lanes]
+        self.tell(TasksReady(tuple(Ready(128, 1, task_id, 0, lane) for task_id, lane in made)))
+
+
+def test_it_counts_how_long_slots_hold_up_what_is_ready() -> None:
+    """metrics.md: "concurrency", from the task that finds no slot until it has one, and not while nothing waits."""
+    stage = Watched(1)
+    stage.ready(1)
+    assert stage.reasons_after(2.0) == {}
+    stage.ready(2)
+    assert stage.reasons_after(3.0) == {"concurrency": 3.0}
+    assert stage.reasons_after(4.0) == {"concurrency": 4.0}
+    stage.end(1)
+    assert stage.reasons_after(5.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(8, groups={"g": 1}), "group"),
+        (Limits(8, domains={"play": 1}), "domain"),
+        (Limits(8, task_rates={"play::body": RateLimit(0.001, 1)}), "rate"),
+        (Limits(8, group_rates={"g": RateLimit(0.001, 1)}), "rate"),
+    ],
+)
+def test_it_counts_how_long_each_limit_holds_up_what_is_ready(limits: Limits, reason: str) -> None:
+    """metrics.md: also where the line that was looked at has nothing more and another waits for the same."""
+    stage = Watched(8)
+    stage.tell(SetLimits(limits))
+    stage.enter(
+        (1, "play::body", "g"), (2, "play::body", "g"), (3, "play::body" if reason == "rate" else "play::b", "g")
+    )
+    assert stage.claimed() == [1]
+    assert stage.reasons_after(1.0) == {reason: 1.0}
+    stage.end(1)
+    assert stage.claimed() == ([] if reason == "rate" else [2])
+    assert stage.reasons_after(1.0) == {reason: 1.0}
+    stage.tell(SetLimits(Limits(8)))
+    assert stage.reasons_after(1.0) == {}
+
+
+def test_it_counts_pauses() -> None:
+    """metrics.md: of everything, and of a group."""
+    stage = Watched(8)
+    stage.tell(SetLimits(Limits(8, is_paused=True)))
+    assert stage.reasons_after(1.0) == {}
+    stage.enter((1, "play::body", "g"))
+    assert stage.reasons_after(1.0) == {"paused": 1.0}
+    stage.tell(SetLimits(Limits(8, paused_groups=frozenset({"g"}))))
+    stage.enter((1, "play::body", "g"))
+    assert stage.reasons_after(1.0) == {"paused": 1.0}
+    stage.tell(SetDispatching(False))
+    assert stage.reasons_after(1.0) == {}
+
+
+def test_it_counts_starts_that_rates_put_off() -> None:
+    """metrics.md: by what the rate is of."""
+    stage = Watched(8)
+    rates = {"play::a": RateLimit(1, 1), "play::b": RateLimit(1, 1)}
+    stage.tell(SetLimits(Limits(8, task_rates=rates, group_rates={"g": RateLimit(1, 1)})))
+    stage.enter((1, "play::a", None), (2, "play::b", None), (3, "play::c", "g"))
+    assert not any(counter == "rate_limited" for counter, _, _ in stage.tally.counts())
+    stage.enter((4, "play::a", None), (5, "play::b", None), (6, "play::c", "g"))
+    counts = stage.tally.counts()
+    assert (counts["rate_limited", "", "task"], counts["rate_limited", "", "group"]) == (2, 1)
+
+
+def test_it_counts_what_waits_for_a_suspect() -> None:
+    """S-361: tasks one crash short start one at a time, which is a limit too."""
+    stage = Watched(8)
+    stage.ready(1, 2, crashes=2)
+    assert stage.claimed() == [1]
+    assert stage.reasons_after(1.0) == {"concurrency": 1.0}
+    stage.end(1)
+    assert stage.reasons_after(1.0) == {}
 
 
 def test_a_change_of_slots_counts_at_once() -> None:

@@ -5,7 +5,9 @@
 | ``runtime`` | one scheduler, from opening to stop: makes, joins and ends everything below |
 | ``actor``, ``mailbox``, ``times`` | the loop of an actor, addresses that outlive it, replies, the injected clocks |
 | ``guardian`` | which actors run; replaces those that fail |
-| ``persistence`` | the one writer: what waits in its inbox is one transaction |
+| ``persistence`` | the one writer: what waits in its inbox is one transaction; what is put off, kept or refused |
+| ``turn``, ``commits`` | what one transaction decides, in order, and who carries out which request; begun, synced, told |
+| ``submits``, ``claiming``, ``upkeep``, ``startup`` | requests by subject: submits, the dispatcher's, what time brings, a start |
 | ``dispatcher`` | which ready task starts next |
 | ``supervisor``, ``supervisors`` | the children of one parent; woken by mail, asleep without |
 | ``clock`` | all that is due later |

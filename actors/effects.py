@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from millrace.actors.mailbox import Reply
 from millrace.actors.means import Completed
 from millrace.actors.policy.limits import Limits
 from millrace.model.errors import InterruptReason
@@ -92,6 +93,14 @@ class Effects:
     """How often what happened."""
     observed: list[tuple[str, str, float]] = field(default_factory=list[tuple[str, str, float]])
     """(histogram, value of its label or "", value)."""
+
+    def answer(self, reply: Reply[Any], value: object) -> None:
+        """The caller gets its answer."""
+        self.answers.append(lambda: reply.set(value))
+
+    def refuse(self, reply: Reply[Any], error: BaseException) -> None:
+        """The caller gets an error instead."""
+        self.answers.append(lambda: reply.fail(error))
 
     def note_pause_end(self, end_ms: int) -> None:
         """A pause ends by itself at this time."""

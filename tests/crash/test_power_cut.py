@@ -12,7 +12,7 @@ from faultvfs import SURVIVALS, Disk, Replay, Survival, disk
 from power_cuts import Findings, NoNotes, compare, cut_often, lay_out, record, recover, use_disk
 
 from millrace import Scheduler
-from millrace.actors import persistence
+from millrace.actors import commits
 from millrace.store.writer import Writer
 
 pytestmark = pytest.mark.crash
@@ -35,7 +35,7 @@ def wrecks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def recorded(folder: Path, durability: Durability, *, seed: int = 1, steps: int = 60, for_s: float = 0.0) -> Disk:
     with pytest.MonkeyPatch.context() as patch, disk() as made:
         use_disk(patch, made)
-        patch.setattr(persistence, "SYNC_EVERY_S", 0.2)
+        patch.setattr(commits, "SYNC_EVERY_S", 0.2)
         record(made, folder / "store.db", durability=durability, seed=seed, steps=steps, for_s=for_s)
     return made
 

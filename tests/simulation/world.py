@@ -222,8 +222,8 @@ class World:
         self._note("process died")
         runtime = self.runtime
         for seat in self.loop.seats:
-            if isinstance(seat.actor, Persistence) and seat.actor._store is not None:
-                seat.actor._store.writer.close()
+            if isinstance(seat.actor, Persistence) and (store := seat.actor._commits._store) is not None:
+                store.writer.close()
         if runtime._first_session is not None:
             runtime._first_session.writer.close()
         if runtime._readers is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from millrace.actors import expiring, pausing, settling
+from millrace.actors import expiring, pausing, run_ends
 from millrace.actors.delivery import Delivery
 from millrace.actors.dispatches import HooksDue, LanesFound, PageLoaded
 from millrace.actors.effects import Effects
@@ -84,7 +84,7 @@ class Claiming:
 
     def put_back(self, ledger: Ledger, request: PutBack) -> None:
         """These starts have not begun."""
-        settling.withdraw(ledger, request.runs)
+        run_ends.withdraw(ledger, request.runs)
 
     # Where an actor was replaced
 
@@ -104,7 +104,7 @@ class Claiming:
 
     def withdraw_lost(self, ledger: Ledger, request: WithdrawLost) -> None:
         """Those that still nobody knows of go back."""
-        settling.withdraw(ledger, set(request.runs).intersection(self._delivery.unknown_runs(ledger)))
+        run_ends.withdraw(ledger, set(request.runs).intersection(self._delivery.unknown_runs(ledger)))
 
     # What could start next
 

@@ -8,7 +8,7 @@ chain of a thousand tasks ends like one. The rules are ``policy.dependencies`` a
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from millrace.actors import series, settling
+from millrace.actors import reruns, series, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import circles, dependencies
 from millrace.actors.policy.circles import Newcomer
@@ -58,7 +58,7 @@ def _fail_dependents(ledger: Ledger, ended: Sequence[BadEnd]) -> list[tuple[int,
 
 def _policy(row: Row) -> str:
     """A task's, or that of the rerun that waits for its round to end."""
-    return row.on_dependency_failure if row.rerun is None else settling.decode_rerun(row.rerun).on_dependency_failure
+    return row.on_dependency_failure if row.rerun is None else reruns.decode_rerun(row.rerun).on_dependency_failure
 
 
 def _fail(ledger: Ledger, row: Row, end: BadEnd) -> None:

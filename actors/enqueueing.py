@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from millrace.actors import cancelling, depending, expiring, series, settling
+from millrace.actors import cancelling, depending, expiring, reruns, series, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import deadlines, duplicates
 from millrace.model import events
@@ -368,7 +368,7 @@ def _store_one(
         priority = _inherited_priority(parent)
     if holder is None:
         return Stored(SubmitKind.INSERTED, _insert(ledger, task, parent, priority, resolved=resolved, is_held=is_held))
-    rerun = None if holder.rerun is None else settling.decode_rerun(holder.rerun)
+    rerun = None if holder.rerun is None else reruns.decode_rerun(holder.rerun)
     again = _as_rerun(ledger, task, parent)
     decision = duplicates.decide(
         holder,
@@ -382,7 +382,7 @@ def _store_one(
             return Stored(SubmitKind.REJECTED if is_rejected else SubmitKind.DUPLICATE, holder.id)
         case duplicates.Upgrade(more_urgent):
             holder.priority = more_urgent
-            settling.find_lane(holder)
+            reruns.find_lane(holder)
             ledger.changed(holder)
             ledger.still_ready(holder)
             return Stored(SubmitKind.UPGRADED, holder.id)
@@ -533,7 +533,7 @@ def insert_row(
         ttl_ms=limit.ttl_ms,
         ttl_first=limit.is_from_first_start,
         expires_at_ms=limit.expires_at_ms,
-        depends_on=settling.encode_ids(task.depends_on),
+        depends_on=reruns.encode_ids(task.depends_on),
         unmet=unmet,
         on_dependency_failure=task.on_dependency_failure,
         ages=ledger.ages,

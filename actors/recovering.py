@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from millrace.actors import cancelling, settling
+from millrace.actors import cancelling, run_ends, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.tally import CRASHED_RUNS
 from millrace.model.lanes import lane_of
@@ -48,7 +48,7 @@ def _recover_run(ledger: Ledger, row: Row, max_crashes: int) -> None:
     else:
         action = "finalized" if row.phase == Phase.FINALIZER else "requeued"
         ledger.effects.count("recovered", row.name, action)
-        settling.put_back(ledger, row, "crash")
+        run_ends.put_back(ledger, row, "crash")
 
 
 def resume_cascades(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ wait for it), ``claiming`` (the dispatcher asks for it), ``upkeep`` (it comes wi
 from collections.abc import Callable, Sequence
 from typing import Any, Final, get_args
 
-from millrace.actors import cancelling, controls, depending, recurring, settling
+from millrace.actors import cancelling, controls, depending, recurring, run_ends
 from millrace.actors.claiming import Claiming
 from millrace.actors.commits import Commits
 from millrace.actors.delivery import Delivery
@@ -175,7 +175,7 @@ class Turn:
     # Ends of runs
 
     def _end_runs(self, ledger: Ledger, outcomes: Sequence[RunOutcome]) -> None:
-        late = settling.apply_outcomes(ledger, outcomes)
+        late = run_ends.apply_outcomes(ledger, outcomes)
         self._claiming.runs_ended()
         if self._delivery.board.has_reports:
             ledger.effects.ended_runs += [(outcome.task_id, outcome.run) for outcome in outcomes]
@@ -242,4 +242,4 @@ def _cascade(ledger: Ledger, request: Cascade) -> None:
 
 
 def _give_up_retry(ledger: Ledger, request: GiveUpRetry) -> None:
-    settling.give_up_retry(ledger, request.task_id, request.why)
+    run_ends.give_up_retry(ledger, request.task_id, request.why)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from invariants import check
 
-from millrace.actors import pausing, settling
+from millrace.actors import pausing, run_ends
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy.limits import Limits
 from millrace.model import events
@@ -201,7 +201,7 @@ class PauseMachine(RuleBasedStateMachine):
                 self.go_on(task)
         outcome = RunOutcome(task.id, task.run, 1, f"{task.domain}::body", RunKind.INTERRUPTED, asked=reason)
         with self.turn() as ledger:
-            assert settling.apply_outcomes(ledger, [outcome]) == []
+            assert run_ends.apply_outcomes(ledger, [outcome]) == []
 
     @rule()
     def resume_preempted(self) -> None:

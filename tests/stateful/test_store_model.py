@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from invariants import check
 from store_model import MAX_CRASHES, End, Entry, Model, Refused, Task
 
-from millrace.actors import cancelling, depending, expiring, recovering, repeating, settling
+from millrace.actors import cancelling, depending, expiring, recovering, repeating, run_ends
 from millrace.actors.enqueueing import enqueue
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy.lines import START
@@ -209,7 +209,7 @@ class StoreMachine(RuleBasedStateMachine):
         ends = [(task, data.draw(ENDS)) for task in chosen]
         outcomes = [self.outcome(task, end) for task, end in ends]
         with self.turn() as ledger:
-            assert settling.apply_outcomes(ledger, outcomes) == []
+            assert run_ends.apply_outcomes(ledger, outcomes) == []
         self.model.finish(ends)
 
     @precondition(lambda self: self.executing())
@@ -218,7 +218,7 @@ class StoreMachine(RuleBasedStateMachine):
         """All that runs returns, in one commit."""
         ends: list[tuple[Task, End]] = [(task, "returned") for task in self.executing()]
         with self.turn() as ledger:
-            assert settling.apply_outcomes(ledger, [self.outcome(task, end) for task, end in ends]) == []
+            assert run_ends.apply_outcomes(ledger, [self.outcome(task, end) for task, end in ends]) == []
         self.model.finish(ends)
 
     @precondition(lambda self: self.claims)
@@ -231,7 +231,7 @@ class StoreMachine(RuleBasedStateMachine):
         run = claim.run - 1 if task.is_executing else claim.run
         late = RunOutcome(claim.id, run, claim.phase, claim.name, kind, error="late")
         with self.turn() as ledger:
-            assert settling.apply_outcomes(ledger, [late]) == [late]
+            assert run_ends.apply_outcomes(ledger, [late]) == [late]
 
     @rule()
     def start_hooks(self) -> None:
@@ -253,7 +253,7 @@ class StoreMachine(RuleBasedStateMachine):
         ends: list[tuple[Task, End]] = [(task, "returned") for task in chosen]
         outcomes = [self.outcome(task, end) for task, end in ends]
         with self.turn() as ledger:
-            assert settling.apply_outcomes(ledger, outcomes) == []
+            assert run_ends.apply_outcomes(ledger, outcomes) == []
         self.model.finish(ends)
 
     @precondition(lambda self: self.model.tasks)
@@ -287,7 +287,7 @@ class StoreMachine(RuleBasedStateMachine):
         """A start is taken back before its function was called."""
         task = self.drawn(data, self.executing() + self.executing(hooks=True))[0]
         with self.turn() as ledger:
-            settling.withdraw(ledger, [(task.id, task.run)])
+            run_ends.withdraw(ledger, [(task.id, task.run)])
         self.model.withdraw(task)
 
     @precondition(lambda self: self.executing() or self.executing(hooks=True))

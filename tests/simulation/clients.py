@@ -11,13 +11,17 @@ from virtual import Pause
 from millrace.actors.enqueueing import Stored
 from millrace.actors.flows import NewFlow
 from millrace.actors.mailbox import Reply
+from millrace.actors.requests import Pause as PauseScope
 from millrace.actors.requests import (
     Cancel,
     CancelFlow,
+    ChangeSeries,
     EndFlow,
     Flush,
     OpenFlow,
     Repeat,
+    Resume,
+    RunNow,
     Submit,
     Tune,
     Unwatch,
@@ -25,6 +29,7 @@ from millrace.actors.requests import (
     Watch,
 )
 from millrace.model.errors import MillraceError
+from millrace.model.limits import RateLimit
 from millrace.model.statuses import SubmitKind
 from millrace.store.records import make_record
 from millrace.store.writer import SettledRow
@@ -35,9 +40,14 @@ class Office(Stage, Protocol):
 
     rnd: random.Random
     flows: list[int]
+    pressure: float
 
     def next_op(self) -> bool:
         """Whether there is anything left to do; counts it."""
+        ...
+
+    def tuned(self, kind: str, name: str, value: int | RateLimit | None) -> None:
+        """A limit may be this from now on."""
         ...
 
 
@@ -53,9 +63,25 @@ KINDS = (
     ("end_flow", 2),
     ("cancel_flow", 1),
     ("repeat", 2),
-    ("slots", 1),
+    ("pause", 2),
+    ("resume", 3),
+    ("tune", 3),
+    ("series", 2),
+    ("run_now", 1),
+    ("press", 1),
     ("flush", 1),
     ("sleep", 3),
+)
+SCOPES = (("scheduler", ""), ("domain", "sim"), ("domain", "other"), ("group", "g0"), ("group", "g1"))
+TUNED: tuple[tuple[Any, str, tuple[int | RateLimit | None, ...]], ...] = (
+    ("slots", "", (1, 2, 3)),
+    ("domain", "sim", (1, 2, None)),
+    ("domain", "other", (1, 2, None)),
+    ("group", "g0", (1, 2, None)),
+    ("group", "g2", (1, None)),
+    ("weight", "g0", (1, 3)),
+    ("minimum", "g1", (1, None)),
+    ("group_rate", "g2", (RateLimit(2.0), RateLimit(20.0, 3), None)),
 )
 
 
@@ -89,7 +115,7 @@ class Client:
 
     def _store(self, specs: list[Spec], parent_id: int | None, *, is_batch: bool) -> Iterator[Pause]:
         reply: Reply[list[Stored]] = Reply()
-        tasks = tuple(spec.new_task(self._office.times.steady_ms(), parent_id) for spec in specs)
+        tasks = tuple(spec.new_task(self._office.times.steady_ms(), self._office.pick, parent_id) for spec in specs)
         request = Submit(tasks, is_batch=is_batch, reply=reply)
         if parent_id is None:
             self._office.runtime.tell(request)
@@ -183,9 +209,41 @@ class Client:
             stored = yield from self._ask(Repeat(task_id, self._rnd.random() < 0.3, reply), reply)
             self._office.acknowledged(stored.id, stored.kind)
 
-    def _slots(self) -> Iterator[Pause]:
+    def _pause(self) -> Iterator[Pause]:
+        scope, name = self._rnd.choice(SCOPES)
+        until_ms = None
+        if scope == "group" and self._rnd.random() < 0.6:
+            until_ms = self._office.times.wall_ms() + self._rnd.choice((1, 300, 4_000))
+        reply: Reply[int] = Reply()
+        yield from self._ask(PauseScope(scope, name, until_ms, reply), reply)
+
+    def _resume(self) -> Iterator[Pause]:
+        reply: Reply[int] = Reply()
+        yield from self._ask(Resume(*self._rnd.choice(SCOPES), reply), reply)
+
+    def _tune(self) -> Iterator[Pause]:
+        kind, name, values = self._rnd.choice(TUNED)
+        value = self._rnd.choice(values)
+        self._office.tuned(kind, name, value)
         reply: Reply[None] = Reply()
-        yield from self._ask(Tune("slots", "", self._rnd.choice((1, 2, 3)), reply), reply)
+        yield from self._ask(Tune(kind, name, value, reply), reply)
+
+    def _series(self) -> Iterator[Pause]:
+        task_id = self._pick()
+        if task_id is not None:
+            reply: Reply[None] = Reply()
+            change: Any = self._rnd.choice(("pause", "resume", "cancel"))
+            yield from self._ask(ChangeSeries(task_id, change, reply), reply)
+
+    def _run_now(self) -> Iterator[Pause]:
+        task_id = self._pick()
+        if task_id is not None:
+            reply: Reply[bool] = Reply()
+            yield from self._ask(RunNow(task_id, reply), reply)
+
+    def _press(self) -> Iterator[Pause]:
+        self._office.pressure = self._rnd.choice((0.0, 0.6, 1.0))
+        yield Pause()
 
     def _flush(self) -> Iterator[Pause]:
         reply: Reply[None] = Reply()

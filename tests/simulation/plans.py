@@ -1,19 +1,28 @@
 """Random tasks: what a submission says and what its body does, drawn from a seed and kept in the payload as JSON."""
 
 import random
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from millrace.model.catalog import Traits
+from millrace.model.io import encode_io
+from millrace.model.records import IoBudget
 from millrace.model.rows import NewTask
+from millrace.model.schedule import Cron, Every, encode_schedule
 
 TRAITS: Final = {
     "sim::leaf": Traits(has_finalizer=False, has_hook=False),
     "sim::parent": Traits(has_finalizer=True, has_hook=False),
     "sim::hooked": Traits(has_finalizer=False, has_hook=True),
     "sim::both": Traits(has_finalizer=True, has_hook=True),
+    "other::leaf": Traits(has_finalizer=False, has_hook=False),
 }
+RATED: Final = "other::leaf"
+"""The task that has a rate in some worlds."""
+GROUPS: Final = (None, None, None, "g0", "g1", "g2")
+LEAVES: Final = ("sim::leaf", "sim::leaf", "sim::hooked", RATED)
 POLICIES: Final = ("skip", "skip", "skip", "supersede", "supersede", "reject", "allow")
 DEEPEST: Final = 2
 
@@ -51,9 +60,26 @@ class Spec(msgspec.Struct):
     max_failures: int | float | None = None
     child_concurrency: int | None = None
     run_after_s: float | None = None
+    group: str | None = None
+    tags: dict[str, str] | None = None
+    ttl_s: float | None = None
+    ttl_first: bool = False
+    after: list[float] = []
+    """Whose end it waits for: shares of the tasks that are known where it is submitted."""
+    on_dependency_failure: str = "cancel"
+    schedule: str | None = None
+    io: int = 0
+    """Bytes that it says it reads from the disk."""
 
-    def new_task(self, steady_ms: int, parent_id: int | None = None, spawner: tuple[int, int] | None = None) -> NewTask:
+    def new_task(
+        self,
+        steady_ms: int,
+        pick: Callable[[float], int | None],
+        parent_id: int | None = None,
+        spawner: tuple[int, int] | None = None,
+    ) -> NewTask:
         """The submission as the runtime takes it."""
+        found = dict.fromkeys(pick(share) for share in self.after)
         return NewTask(
             name=self.name,
             key=self.key,
@@ -69,13 +95,23 @@ class Spec(msgspec.Struct):
             parent_id=parent_id,
             spawner_id=None if spawner is None else spawner[0],
             spawner_run=None if spawner is None else spawner[1],
+            group=self.group,
+            tags=self.tags,
+            ttl_ms=None if self.ttl_s is None else round(self.ttl_s * 1000),
+            ttl_source="none" if self.ttl_s is None else "own",
+            ttl_first=self.ttl_first,
+            depends_on=tuple(task_id for task_id in found if task_id is not None),
+            on_dependency_failure=self.on_dependency_failure,
+            schedule=self.schedule if parent_id is None else None,
+            expected_io=encode_io(IoBudget.disk(read=self.io)) if self.io else None,
         )
 
 
 def draw_spec(rnd: random.Random, depth: int = 0) -> Spec:
     """A random submission; deeper ones have fewer children."""
     is_parent = depth < DEEPEST and rnd.random() < 0.4
-    name = rnd.choice(tuple(TRAITS) if is_parent else ("sim::leaf", "sim::leaf", "sim::hooked"))
+    name = rnd.choice(tuple(TRAITS)[:-1] if is_parent else LEAVES)
+    is_series = not depth and rnd.random() < 0.08
     return Spec(
         name=name,
         key=rnd.choice(("k0", "k1")) if rnd.random() < 0.3 else f"u{rnd.randrange(1_000_000)}",
@@ -86,6 +122,23 @@ def draw_spec(rnd: random.Random, depth: int = 0) -> Spec:
         max_failures=rnd.choice((None, None, 0, 1, 0.5)),
         child_concurrency=rnd.choice((None, None, 1, 2)),
         run_after_s=rnd.choice((0.0, 0.5, 3.0)) if rnd.random() < 0.15 else None,
+        group=rnd.choice(GROUPS),
+        tags={"k": rnd.choice("ab"), "deep": str(depth)} if rnd.random() < 0.2 else None,
+        ttl_s=rnd.choice((0.0, 0.05, 0.5, 5.0)) if rnd.random() < 0.12 else None,
+        ttl_first=rnd.random() < 0.3,
+        after=[rnd.random() for _ in range(rnd.choice((1, 1, 2, 4)))] if rnd.random() < (0.06 if depth else 0.25) else [],
+        on_dependency_failure=rnd.choice(("cancel", "fail", "ignore")),
+        schedule=_draw_schedule(rnd) if is_series else None,
+        io=rnd.choice((1_000, 100_000)) if rnd.random() < 0.2 else 0,
+    )
+
+
+def _draw_schedule(rnd: random.Random) -> str:
+    max_runs, catch_up = rnd.choice((1, 2, 3, None)), rnd.choice(("once", "all", "none"))
+    if rnd.random() < 0.3:
+        return encode_schedule(Cron("* * * * *", max_runs=max_runs, catch_up=catch_up))
+    return encode_schedule(
+        Every(rnd.choice((0.1, 0.5, 2.0)), rnd.choice((0.0, 0.4)), max_runs=max_runs, catch_up=catch_up)
     )
 
 
@@ -116,7 +169,11 @@ def _draw_op(rnd: random.Random, depth: int, *, is_parent: bool) -> list[Any]:
         return _draw_spawn(rnd, "spawn", depth)
     if depth and roll < 0.15:
         return _draw_spawn(rnd, "sibling", DEEPEST)
-    kind = rnd.choice(("step", "step", "sleep", "sleep", "hang", "cancel", "wait", "root", "cancel_self", "wait_any"))
+    kind = rnd.choice(
+        ("step", "step", "sleep", "sleep", "hang", "cancel", "wait", "root", "cancel_self", "wait_any", "move")
+    )
+    if kind == "move":
+        return [kind, rnd.choice((500, 50_000))]
     if kind == "sleep":
         return [kind, rnd.choice((0.01, 0.2, 2.0))]
     if kind in ("cancel", "wait", "wait_any"):

@@ -14,6 +14,7 @@ from millrace.actors.requests import AskAncestors, Cancel, Submit, Unwatch, Watc
 from millrace.actors.runtime import Runtime
 from millrace.executors.run import Run
 from millrace.model.errors import InterruptReason, MillraceError
+from millrace.model.io import encode_moved
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.records import CancelResult
 from millrace.model.rows import NewTask, Phase
@@ -106,6 +107,7 @@ def _outcome(run: Run, kind: RunKind, **more: Any) -> RunOutcome:
         parent_id=claim.parent_id,
         parent_round=claim.parent_round,
         claim=claim,
+        actual_io=encode_moved(run.recorded_io),
         **more,
     )
 
@@ -194,6 +196,11 @@ class Performance:
     def _op_hang(self) -> Iterator[Pause]:
         yield Pause(gate=True, run=self._run)
 
+    def _op_move(self, size: int) -> Iterator[Pause]:
+        """As ``Context.record_io``."""
+        self._run.record_io((size, 0, 0, 0))
+        yield Pause()
+
     def _op_spawn(self, specs: list[Any], is_batch: bool) -> Iterator[Pause]:
         yield from self._spawn(self._run.claim.id, specs, is_batch=is_batch)
 
@@ -232,8 +239,10 @@ class Performance:
     def _spawn(self, parent_id: int, specs: list[Any], *, is_batch: bool) -> Iterator[Pause]:
         claim = self._run.claim
         spawner = (claim.id, claim.run)
+        stage = self._stage
         tasks = [
-            msgspec.convert(spec, Spec).new_task(self._stage.times.steady_ms(), parent_id, spawner) for spec in specs
+            msgspec.convert(spec, Spec).new_task(stage.times.steady_ms(), stage.pick, parent_id, spawner)
+            for spec in specs
         ]
         for group in [tasks] if is_batch else [[task] for task in tasks]:
             self._check_alive()
@@ -254,7 +263,8 @@ class Performance:
     def _submit(self, spec: Spec) -> Generator[Pause, None, None]:
         self._check_alive()
         reply: Reply[list[Stored]] = Reply()
-        request = Submit((spec.new_task(self._stage.times.steady_ms()),), is_batch=False, reply=reply)
+        task = spec.new_task(self._stage.times.steady_ms(), self._stage.pick)
+        request = Submit((task,), is_batch=False, reply=reply)
         stored = yield from self._ask(request, reply)
         if stored is not None:
             self._stage.acknowledged(stored[0].id, stored[0].kind)

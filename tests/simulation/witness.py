@@ -8,13 +8,34 @@ from dataclasses import dataclass, field
 import apsw
 from invariants import check
 
+from millrace.actors.policy.limits import Limits
 from millrace.executors.run import Run
+from millrace.model.limits import RateLimit
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Phase
 
 
 class Violation(AssertionError):
     """A rule does not hold."""
+
+
+class Bounds:
+    """How many tasks of a domain or group may be under way at most: the widest limit that there ever was, None without one."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._widest: dict[tuple[str, str], int] = {}
+
+    def widen(self, kind: str, name: str, value: object) -> None:
+        """A limit was set at run time, or taken back."""
+        if isinstance(value, int):
+            self._widest[kind, name] = max(value, self._widest.get((kind, name), 0))
+
+    def of(self, kind: str, name: str) -> int | None:
+        """The bound of a domain or group."""
+        limits = self._limits
+        own = limits.domains.get(name) if kind == "domain" else limits.groups.get(name, limits.default_group)
+        return None if own is None else max(own, self._widest.get((kind, name), 0))
 
 
 @dataclass(slots=True)
@@ -33,6 +54,13 @@ class Witness:
     over: dict[tuple[int, int, int, int], str] = field(default_factory=dict)
     """(task, round, phase, retries) to how a run of it ended in this process, where it was an end."""
     finalizers: set[tuple[int, int]] = field(default_factory=set)
+    dues: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(series, due time) to the task that ran for it."""
+    started: set[tuple[int, int]] = field(default_factory=set)
+    """(task, run) whose start was seen committed."""
+    rated: int = 0
+    """Bodies of the task with a rate, since the buckets were last filled."""
+    filled_at: float = 0.0
     last_id: int = 0
     last_seq: int = 0
     version: int = -1
@@ -68,6 +96,34 @@ class Witness:
             raise Violation(f"task {claim.id} run {claim.run} repeats a run that had ended: {past}")
         if claim.phase == Phase.BODY:
             self.begun[claim.id] = self.begun.get(claim.id, 0) + 1
+            self._see_body(run)
+
+    def _see_body(self, run: Run) -> None:
+        """A body is called for one due time, once all that it waits for has settled, and within its time to live."""
+        claim = run.claim
+        if claim.series_id is not None and claim.run_at_ms is not None and claim.retries == 0:
+            other = self.dues.setdefault((claim.series_id, claim.run_at_ms), claim.id)
+            if other != claim.id:
+                raise Violation(f"series {claim.series_id} fired twice at {claim.run_at_ms}: {other}, {claim.id} (M6)")
+        if claim.expires_at_ms is not None and claim.started_at_ms is not None:
+            if claim.started_at_ms > claim.expires_at_ms:
+                raise Violation(f"task {claim.id} started {claim.started_at_ms}, deadline {claim.expires_at_ms} (S-210)")
+        unmet = self._connected().execute(
+            "SELECT dep_id FROM edge JOIN task ON id = task_id WHERE task_id = ? AND rerun IS NULL", (claim.id,)
+        )
+        if (dependency := unmet.get) is not None:
+            raise Violation(f"task {claim.id} runs and waits for {dependency} (S-243)")
+
+    def buckets_filled(self, now: float) -> None:
+        """A dispatcher begins: its rates start with full buckets."""
+        self.rated, self.filled_at = 0, now
+
+    def see_rate(self, limit: RateLimit, now: float) -> None:
+        """A body of the task with a rate begins, at the earliest when it took its token (S-261)."""
+        self.rated += 1
+        most = 2 * limit.burst + limit.rate * (now - self.filled_at) + 1e-6
+        if self.rated > most:
+            raise Violation(f"{self.rated} starts within {now - self.filled_at:.3f} s, at most {most:.1f}")
 
     def run_ended(self, run: Run, outcome: RunOutcome) -> None:
         """A function is over."""
@@ -164,6 +220,26 @@ class Witness:
         for parent_id, children in busy.items():
             if len(children) > bounds[parent_id]:
                 raise Violation(f"children {children} of task {parent_id} run at once, bound {bounds[parent_id]}")
+
+    def see_starts(self, lent: set[int], bounds: Bounds) -> None:
+        """What starts is held by no pause, and domains and groups never have more under way than their limits."""
+        connection = self._connected()
+        rows = connection.execute("SELECT id, run, name, grp FROM task WHERE executing = 1 AND phase < 2").fetchall()
+        paused = set(connection.execute("SELECT scope, name FROM pause"))
+        busy: dict[tuple[str, str], list[int]] = {}
+        for task_id, run, name, group in rows:
+            scopes = [("domain", name.partition("::")[0]), *([] if group is None else [("group", group)])]
+            if task_id not in lent:
+                for scope in scopes:
+                    busy.setdefault(scope, []).append(task_id)
+            if (task_id, run) not in self.started:
+                self.started.add((task_id, run))
+                if not paused.isdisjoint([("scheduler", ""), *scopes]):
+                    raise Violation(f"task {task_id} run {run} started, and {paused} are paused (S-112)")
+        for (kind, name), ids in busy.items():
+            bound = bounds.of(kind, name)
+            if bound is not None and len(ids) > bound:
+                raise Violation(f"tasks {ids} of {kind} {name} run at once, limit {bound} (S-254)")
 
     def see_the_end(self) -> None:
         """Everything has drained: only open flows are active, and nothing acknowledged is lost or has changed."""

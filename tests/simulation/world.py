@@ -8,36 +8,45 @@ now and then while something can. So a seed is a history, the same each time it 
 import hashlib
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from clients import Client
-from plans import TRAITS
+from plans import RATED, TRAITS
 from scripts import ScriptedBodies
 from virtual import ActorFailed, MemoryFailed, Pause, ProcessDied, SeededLoop, SteppedPool, VirtualTimes, Worker
-from witness import Violation, Witness
+from witness import Bounds, Violation, Witness
 
 from millrace.actors.guardian import Guardian
 from millrace.actors.hub import Feed
+from millrace.actors.mailbox import Reply
 from millrace.actors.persistence import Persistence
 from millrace.actors.policy.limits import Limits
+from millrace.actors.requests import Cancel, ChangeSeries, Resume
 from millrace.actors.runtime import Phases, Runtime, Settings
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
 from millrace.model.catalog import Traits
-from millrace.model.errors import CommitUnknown, MillraceError, StoreFull
+from millrace.model.errors import CommitUnknown, MillraceError, StoreFull, TaskNotFound
+from millrace.model.limits import Aging, RateLimit, ResourceSnapshot
 from millrace.model.outcomes import RunOutcome
+from millrace.model.priority import Priority
 from millrace.model.records import Restarts
+from millrace.model.rows import Phase
 from millrace.model.statuses import SubmitKind
 from millrace.store.connection import locate, open_reader
 from millrace.store.session import Session
 
 MAX_STEPS = 40_000
 MAX_CRASHES = 3
+STALLED_AFTER_S = 90.0
+"""Where something looks at the time again and again: nothing else that is waited for takes as long."""
+RATE = RateLimit(5.0, 2)
 
 
 @dataclass(slots=True)
@@ -58,6 +67,35 @@ class Faults:
             actor=level * rnd.choice((0.0, 0.0, 0.004)),
             store=level * rnd.choice((0.0, 0.0, 0.01)),
             restart=level * rnd.choice((0.0, 0.002)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What the scheduler of a world is made with, in each of its lives."""
+
+    limits: Limits
+    aging: Aging | None
+    sweep_interval_s: float
+    has_readings: bool
+    """Resources and a pressure are read: then the IO gate and the throttle hold tasks."""
+
+    @classmethod
+    def draw(cls, rnd: random.Random) -> "Nature":
+        """Each of its own, so that most worlds have few of them."""
+        return cls(
+            Limits(
+                slots=rnd.choice((1, 2, 3)),
+                domains=rnd.choice(({}, {}, {"sim": 2}, {"other": 1})),
+                groups=rnd.choice(({}, {}, {"g0": 1}, {"g0": 1, "g1": 2})),
+                default_group=rnd.choice((None, None, 1)),
+                weights=rnd.choice(({}, {}, {}, {"g0": 3})),
+                minimums=rnd.choice(({}, {}, {}, {"g1": 1})),
+                task_rates=rnd.choice(({}, {}, {RATED: RATE})),
+            ),
+            rnd.choice((None, None, Aging(0.2, 0.1), Aging(0.0, 0.01, Priority(64), Priority(100)))),
+            rnd.choice((inf, inf, 1.0)),
+            rnd.random() < 0.15,
         )
 
 
@@ -100,7 +138,10 @@ class World:
         self._is_starting = False
         self._is_heard = self.rnd.random() < 0.4
         self._restarts = Restarts(limit=1_000) if self.rnd.random() < 0.9 else Restarts()
-        self._slots = self.rnd.choice((1, 2, 3))
+        self.nature = Nature.draw(self.rnd)
+        self.pressure = 0.0
+        self._bounds = Bounds(self.nature.limits)
+        self._busy_at = self.times.now
         self._hidden: str | None = None
         self._callers: list[Caller] = []
         self.log: list[str] | None = None
@@ -158,11 +199,15 @@ class World:
             catalog=self,
             bodies=ScriptedBodies(self),
             settings=Settings(
-                limits=Limits(slots=self._slots),
+                limits=self.nature.limits,
                 cancel_timeout_s=1.0,
                 is_power_safe=self.rnd.random() < 0.7,
                 restarts=self._restarts,
                 max_crashes=MAX_CRASHES,
+                aging=self.nature.aging,
+                sweep_interval_s=self.nature.sweep_interval_s,
+                pressure={"p": lambda: self.pressure} if self.nature.has_readings else {},
+                resources=self if self.nature.has_readings else None,
             ),
             times=self.times,
             loop=self.loop,
@@ -245,9 +290,14 @@ class World:
             self._restart()
         if self.runtime.state is not Phases.RUNNING:
             raise ProcessDied
-        while self._tick():
-            if self.runtime.state is Phases.FAILED:
-                raise ProcessDied
+        self.pressure = 0.0
+        self._end_series("SELECT id FROM series WHERE state <> 'ended' AND schedule ->> 'max_runs' IS NULL")
+        while True:
+            while self._tick():
+                if self.runtime.state is Phases.FAILED:
+                    raise ProcessDied
+            if not self._release():
+                break
         self.witness.observe()
         self._see_idle()
         if self._parked():  # the end of a run could not be recorded: it runs again at the next start
@@ -259,6 +309,44 @@ class World:
             pass
         if self.loop.seats:
             raise Violation(f"actors outlive the stop: {[seat.actor.mailbox.name for seat in self.loop.seats]}")
+
+    def _release(self) -> bool:
+        """What keeps tasks from ever ending goes: pauses, series that are paused, dependencies that nothing settles."""
+        connection = self.witness.connection
+        if connection is None:
+            return False
+        pauses = connection.execute("SELECT scope, name FROM pause").fetchall()
+        for scope, name in pauses:
+            resumed: Reply[int] = Reply()
+            self._ask(Resume(scope, name, resumed), resumed)
+        ended = self._end_series("SELECT id FROM series WHERE state = 'paused'")
+        endless = connection.execute(
+            "SELECT DISTINCT task_id FROM edge AS e JOIN task AS t ON t.id = e.task_id LEFT JOIN task AS d ON d.id = e.dep_id "
+            "WHERE t.status = 'blocked' AND t.closing IS NULL AND ifnull(d.flow_open, 1)"
+        ).fetchall()
+        for (task_id,) in endless:
+            cancelled: Reply[Any] = Reply()
+            self._ask(Cancel(task_id, cancelled), cancelled)
+        return bool(pauses or ended or endless)
+
+    def _end_series(self, which: str) -> bool:
+        connection = self.witness.connection
+        found = [] if connection is None else connection.execute(which).fetchall()
+        for (series_id,) in found:
+            reply: Reply[None] = Reply()
+            self._ask(ChangeSeries(series_id, "cancel", reply), reply)
+        return bool(found)
+
+    def _ask(self, request: Any, reply: Reply[Any]) -> None:
+        self._busy_at = self.times.now
+        try:
+            self.runtime.ask(request, reply)
+        except TaskNotFound:
+            return  # it ended meanwhile
+        except MillraceError as error:
+            if self.runtime.state is Phases.FAILED:
+                raise ProcessDied from error
+            raise
 
     def _parked(self) -> bool:
         connection = self.witness.connection
@@ -284,10 +372,11 @@ class World:
         if self.step():
             return True
         self._see_idle()
-        if self._pass_time(None):
+        if self.times.now - self._busy_at < STALLED_AFTER_S and self._pass_time(None):
             return True
         if not self._is_gate_open:
             self._is_gate_open = True  # those that hang until they are asked have waited for this
+            self._busy_at = self.times.now
             return True
         stuck = [caller for caller in self._callers if not caller.is_over]
         if stuck:
@@ -309,7 +398,11 @@ class World:
         if not steps:
             return False
         kind, who = self.rnd.choice(steps)
+        if kind in ("begin", "work", "caller"):
+            self._busy_at = self.times.now
         getattr(self, f"_step_{kind}")(who)
+        if kind in ("begin", "work", "actor"):
+            self._see_counts()
         return True
 
     def _possible(self) -> list[tuple[str, Any]]:
@@ -339,11 +432,14 @@ class World:
             else:
                 failing = self.rnd.choice(("before", "after"))
         self._note(f"{name} {limit}/{waiting} {failing or ''}")
+        if name == "dispatcher" and not seat.is_started:
+            self.witness.buckets_filled(self.times.now)
         self.loop.turn(seat, limit, failing)
         if self.witness.connection is None:
             self.witness.connection = open_reader(locate(self.path))
         if isinstance(seat.actor, Persistence) and self.witness.observe():
             self.witness.see_bounds(self._waited)
+            self.witness.see_starts(self._waited, self._bounds)
 
     def _step_begin(self, pool: SteppedPool) -> None:
         run = pool.begin_next()
@@ -392,13 +488,14 @@ class World:
         connection = self.witness.connection
         if self.runtime.state is not Phases.RUNNING or connection is None or self._is_recovering():
             return
-        slots = self.runtime.limits.slots
+        limits = self.runtime.limits
+        slots = limits.slots
         runs = [one.run for pool in self.pools if pool.name == "run" for one in pool.workers]
         abandoned = {run.claim.id for run in runs if run.is_abandoned}
         busy = {run.claim.id for run in runs if not run.is_abandoned and not run.waits}
-        if len(busy) < slots:
+        if len(busy) < slots and not self.nature.has_readings:
             ready = connection.execute(
-                "SELECT t.id FROM task t LEFT JOIN task p ON p.id = t.parent_id WHERE t.status = 'pending' "
+                "SELECT t.id, t.name, t.grp FROM task t LEFT JOIN task p ON p.id = t.parent_id WHERE t.status = 'pending' "
                 "AND t.delayed = 0 AND t.held = 0 AND t.crashes < :most AND (p.child_concurrency IS NULL "
                 "OR p.child_concurrency > (SELECT count(*) FROM task s WHERE s.parent_id = p.id "
                 # what waits for the end of a thread or of a suspect keeps its place
@@ -410,16 +507,34 @@ class World:
                     "abandoned": str(sorted(abandoned)),
                 },
             ).fetchall()
-            idle = [task_id for (task_id,) in ready if task_id not in abandoned]
+            running = [(one.claim.name, one.claim.grp) for one in runs if one.is_abandoned or one.claim.id in busy]
+            idle = [
+                task_id
+                for task_id, name, group in ready
+                if task_id not in abandoned and not _is_held(limits, name, group, running)
+            ]
             if idle:
                 raise Violation(f"tasks {idle} are ready, {slots - len(busy)} slots are free, and nothing happens")
         left = connection.execute(
             "SELECT id, 'cascade' FROM task WHERE cascade <> 0 "
-            "UNION ALL SELECT id, 'due' FROM task WHERE delayed = 1 AND status = 'pending' AND run_at_ms <= ?",
+            "UNION ALL SELECT id, 'due' FROM task WHERE delayed = 1 AND status = 'pending' AND run_at_ms <= ?1 "
+            "UNION ALL SELECT id, 'due series' FROM series WHERE state = 'active' AND watch <> 0 AND next_run_ms <= ?1 "
+            "UNION ALL SELECT 0, 'due ' || name FROM pause WHERE until_ms <= ?1",
             (self.times.steady_ms() - 2,),  # the clock's timer is that much late at most: milliseconds are rounded
         ).fetchall()
         if left:
             raise Violation(f"nothing happens, and these wait for something: {left}")
+
+    def _see_counts(self) -> None:
+        """S-345: what has started, less what has finished, runs."""
+        for pool in self.pools[-2:]:
+            if pool.name != "run":
+                continue
+            names = pool._counts.names.values()
+            counted = sum(one.started - sum(one.finished.values()) for one in names)
+            running = sum(1 for one in pool.workers if not one.run.is_abandoned and not one.run.has_ended)
+            if counted != running:
+                raise Violation(f"started less finished is {counted}, and {running} run (S-345)")
 
     def _is_recovering(self) -> bool:
         """An actor is being replaced, or the store is to be tried again."""
@@ -474,6 +589,14 @@ class World:
         """None of them had another name."""
         return {}
 
+    def sample(self) -> ResourceSnapshot:
+        """A machine on which the disk has its limit."""
+        return ResourceSnapshot(0.1, 10_000.0, 0.0, 0.0, 0.0)
+
+    def tuned(self, kind: str, name: str, value: int | RateLimit | None) -> None:
+        """See ``Office``."""
+        self._bounds.widen(kind, name, value)
+
     def next_op(self) -> bool:
         """See ``Office``."""
         self._ops_left -= self._ops_left > 0
@@ -497,6 +620,9 @@ class World:
     def began(self, run: Run) -> None:
         """See ``Stage``."""
         self.witness.run_began(run)
+        rate = self.nature.limits.task_rates.get(run.claim.name)
+        if rate is not None and run.claim.phase == Phase.BODY:
+            self.witness.see_rate(rate, self.times.now)
 
     def _make_pool(self, runner: Any, report: Any, **more: Any) -> Any:
         pool = SteppedPool(runner, report, driver=self, on_end=self._on_run_end, **more)
@@ -511,6 +637,21 @@ class World:
         self._trace.update(what.encode())
         if self.log is not None:
             self.log.append(f"{self._steps} {self.times.now:.3f} {what}")
+
+
+def _is_held(limits: Limits, name: str, group: str | None, running: Iterable[tuple[str, str | None]]) -> bool:
+    """Whether anything but the slots and its parent may keep a task from starting now."""
+    domain = name.partition("::")[0]
+    in_domain = sum(1 for other, _ in running if other.partition("::")[0] == domain)
+    in_group = sum(1 for _, other in running if other == group)
+    most = None if group is None else limits.groups.get(group, limits.default_group)
+    return (
+        limits.holds(name, group)
+        or name in limits.task_rates
+        or group in limits.group_rates
+        or in_domain >= limits.domains.get(domain, inf)
+        or (most is not None and in_group >= most)
+    )
 
 
 @contextmanager

@@ -57,7 +57,7 @@ from millrace.actors.times import Times
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
 from millrace.model.errors import InterruptReason
-from millrace.model.lanes import make_lane
+from millrace.model.lanes import Lane, make_lane
 from millrace.model.limits import DEFAULT_THROTTLE, Aging, Throttle
 from millrace.model.records import IoBudget
 from millrace.model.rows import Claim, Phase, Ready
@@ -140,6 +140,9 @@ class Dispatcher(Actor):
         self._lookahead = Lookahead()
         self._is_watching_lead = False
         self._ended_count = 0
+        self._are_runs_known = False
+        self._ended_early: set[int] = set()
+        """Runs whose end was told before all runs were known: the executor may have them still."""
         self._last_claimed: Order = (-1, 0, 0)
         """No claim comes after this in the order of starts."""
         self._now = times.monotonic()
@@ -192,6 +195,18 @@ class Dispatcher(Actor):
             self._ask(claim.id, claim.run, "paused")
         self._overdue.guard(run)
 
+    def _on_lanes_found(self, lanes: Sequence[Lane], after: int | None) -> None:
+        """Nothing starts before all lanes are known: by then all claims of the dispatcher before this one have begun, or are lost."""
+        self._queue.found(lanes, is_last=after is None)
+        if after is not None:
+            self._persistence.tell(FindLanes(after))
+            return
+        for run in self._executors.runs():
+            if self._queue.holding(run.claim.id) is None and run.claim.id not in self._ended_early:
+                self._take_over(run)
+        self._are_runs_known = True
+        self._ended_early.clear()
+
     def _note_start(self, holding: Holding) -> None:
         self._gating.started(holding)
         self._preemption.started(holding.task.id)
@@ -222,9 +237,7 @@ class Dispatcher(Actor):
             case PageLoaded(lane, tasks, after, limit):
                 self._queue.extend(lane, tasks, after, limit)
             case LanesFound(lanes, after):
-                self._queue.found(lanes, is_last=after is None)
-                if after is not None:
-                    self._persistence.tell(FindLanes(after))
+                self._on_lanes_found(lanes, after)
             case ClaimsLost(ids):
                 self._free(ids, is_undone=True)
             case HooksDue():
@@ -273,6 +286,8 @@ class Dispatcher(Actor):
             if not self._hooks.end(task_id):
                 self._lookahead.observe(duration_s)
                 self._free((task_id,))
+                if not self._are_runs_known:
+                    self._ended_early.add(task_id)
 
     def _free(self, ids: Iterable[int], *, is_undone: bool = False) -> None:
         for task_id in ids:

@@ -309,7 +309,7 @@ class ReadyQueue:
         """The wait is over: the places are taken again, also where there is none free."""
         holding = self._held.get(task_id)
         if holding is not None and holding.is_lent:
-            self.hold(holding, holding.scopes)
+            self.hold(holding)  # the scopes that it had may be forgotten, and made anew, meanwhile
 
     def _give_back(self, holding: Holding) -> None:
         self._busy -= 1
@@ -488,7 +488,10 @@ class ReadyQueue:
             self._count_demand(line)
         if line.order is None:
             line.bin = None
+            scopes = line.scopes or ()
             self._forget(line)
+            for scope in scopes:
+                self._expose(scope, line)  # it may have stood in the open for those that wait there
         else:
             if line.order != before:
                 self._to_open(line)
@@ -532,6 +535,8 @@ class ReadyQueue:
             return
         if not scope.has_room(self._now):
             self.scopes.fills(scope)
+            if scope.bucket is not None and scope.has_waiting():
+                self.scopes.wake_later(scope, self._now)  # one of them has taken the token that woke it
             return
         self.scopes.frees(scope)
         for share in [self._share(line)] if line is not None else list(scope.bins):

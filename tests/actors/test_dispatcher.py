@@ -387,6 +387,28 @@ def test_a_successor_knows_who_is_one_crash_short() -> None:
     assert stage.claimed() == [2]
 
 
+def test_a_successor_counts_what_was_claimed_just_before_it() -> None:
+    """S-374: a claim of the dispatcher before may be committed, and begin, only when its successor is there."""
+    stage = Stage(1, are_lanes_there=False)
+    stage.begin(1)
+    stage.tell(LanesFound((), None))
+    stage.ready(2)
+    assert stage.claimed() == []
+    stage.end(1)
+    assert stage.claimed() == [2]
+
+
+def test_a_successor_does_not_count_a_run_whose_end_it_was_told() -> None:
+    """S-374, S-257: the executor may have it a moment longer, and nobody would tell its end again."""
+    executors = FakeExecutors()
+    executors.begin(claim(1))
+    stage = Stage(1, executors, are_lanes_there=False)
+    stage.tell(RunsEnded(((1, 1.0),)))
+    stage.tell(LanesFound((), None))
+    stage.ready(2)
+    assert stage.claimed() == [2]
+
+
 def test_a_successor_counts_the_runs_under_way() -> None:
     """But for those that have lent their slot; it guards those that were asked to stop anew."""
     executors = FakeExecutors()

@@ -11,7 +11,6 @@ from virtual import Pause
 from millrace.actors.enqueueing import Stored
 from millrace.actors.flows import NewFlow
 from millrace.actors.mailbox import Reply
-from millrace.actors.requests import Pause as PauseScope
 from millrace.actors.requests import (
     Cancel,
     CancelFlow,
@@ -28,6 +27,7 @@ from millrace.actors.requests import (
     UpdateFlow,
     Watch,
 )
+from millrace.actors.requests import Pause as PauseScope
 from millrace.model.errors import MillraceError
 from millrace.model.limits import RateLimit
 from millrace.model.statuses import SubmitKind

@@ -126,7 +126,9 @@ def draw_spec(rnd: random.Random, depth: int = 0) -> Spec:
         tags={"k": rnd.choice("ab"), "deep": str(depth)} if rnd.random() < 0.2 else None,
         ttl_s=rnd.choice((0.0, 0.05, 0.5, 5.0)) if rnd.random() < 0.12 else None,
         ttl_first=rnd.random() < 0.3,
-        after=[rnd.random() for _ in range(rnd.choice((1, 1, 2, 4)))] if rnd.random() < (0.06 if depth else 0.25) else [],
+        after=[rnd.random() for _ in range(rnd.choice((1, 1, 2, 4)))]
+        if rnd.random() < (0.06 if depth else 0.25)
+        else [],
         on_dependency_failure=rnd.choice(("cancel", "fail", "ignore")),
         schedule=_draw_schedule(rnd) if is_series else None,
         io=rnd.choice((1_000, 100_000)) if rnd.random() < 0.2 else 0,
@@ -172,10 +174,8 @@ def _draw_op(rnd: random.Random, depth: int, *, is_parent: bool) -> list[Any]:
     kind = rnd.choice(
         ("step", "step", "sleep", "sleep", "hang", "cancel", "wait", "root", "cancel_self", "wait_any", "move")
     )
-    if kind == "move":
-        return [kind, rnd.choice((500, 50_000))]
-    if kind == "sleep":
-        return [kind, rnd.choice((0.01, 0.2, 2.0))]
+    if kind in ("move", "sleep"):
+        return [kind, rnd.choice((500, 50_000) if kind == "move" else (0.01, 0.2, 2.0))]
     if kind in ("cancel", "wait", "wait_any"):
         return [kind, rnd.random()]
     if kind == "root" and rnd.random() < 0.4:

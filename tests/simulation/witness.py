@@ -105,9 +105,9 @@ class Witness:
             other = self.dues.setdefault((claim.series_id, claim.run_at_ms), claim.id)
             if other != claim.id:
                 raise Violation(f"series {claim.series_id} fired twice at {claim.run_at_ms}: {other}, {claim.id} (M6)")
-        if claim.expires_at_ms is not None and claim.started_at_ms is not None:
-            if claim.started_at_ms > claim.expires_at_ms:
-                raise Violation(f"task {claim.id} started {claim.started_at_ms}, deadline {claim.expires_at_ms} (S-210)")
+        started_ms = claim.started_at_ms or 0
+        if claim.expires_at_ms is not None and started_ms > claim.expires_at_ms:
+            raise Violation(f"task {claim.id} started at {started_ms}, its deadline was {claim.expires_at_ms} (S-210)")
         unmet = self._connected().execute(
             "SELECT dep_id FROM edge JOIN task ON id = task_id WHERE task_id = ? AND rerun IS NULL", (claim.id,)
         )

@@ -62,9 +62,22 @@ INVARIANTS: Final[dict[str, str]] = {
         SELECT id FROM task AS t WHERE status = 'paused' AND paused = 2 AND NOT EXISTS (SELECT 1 FROM pause AS p
             WHERE p.scope = 'scheduler' OR (p.scope = 'group' AND p.name = t.grp)
                 OR (p.scope = 'domain' AND t.name >= p.name || '::' AND t.name < p.name || ':;'))""",
-    "P2 what is stored as paused has run, says why it was stopped, and has no decided end": """
-        SELECT id FROM task WHERE (status = 'paused') <> (paused IN (1, 2)) OR paused NOT IN (0, 1, 2)
-            OR (status = 'paused' AND (closing IS NOT NULL OR executing OR delayed OR phase > 1 OR phase_runs < 1))""",
+    "P2 what is stored as paused has no decided end, and has run or waits for its series": """
+        SELECT id FROM task WHERE paused NOT IN (0, 1, 2, 3) OR (status = 'paused' AND paused = 0)
+            OR (paused IN (1, 2) AND status <> 'paused') OR (paused = 3 AND status NOT IN ('paused', 'blocked', 'parked'))
+            OR (status = 'paused' AND (closing IS NOT NULL OR executing OR delayed OR phase > 1
+                OR (phase_runs < 1) <> (paused = 3)))""",
+    "P3 what waits for its series is of one that is paused": """
+        SELECT id FROM task WHERE paused = 3 AND NOT EXISTS (
+            SELECT 1 FROM series WHERE id = series_id AND state = 'paused')""",
+    "R1 a series has one run at a time": """
+        SELECT max(id) AS id FROM task WHERE series_id IS NOT NULL AND closing IS NULL
+        GROUP BY series_id HAVING count(*) > 1""",
+    "R2 an active series has a run, or the time of its next": """
+        SELECT id FROM series WHERE state = 'active' AND run_id IS NULL AND next_run_ms IS NULL""",
+    "R3 the run of a series is active and of that series": """
+        SELECT id FROM series AS s WHERE run_id IS NOT NULL AND state <> 'ended' AND NOT EXISTS (
+            SELECT 1 FROM task WHERE id = s.run_id AND series_id = s.id)""",
     "I11 what is pending or parked has a function to call and no decided end": """
         SELECT id FROM task WHERE status IN ('pending', 'parked') AND (closing IS NOT NULL OR phase > 1 OR executing)""",
     "I12 what waits has its body behind it": """
@@ -145,7 +158,7 @@ INVARIANTS: Final[dict[str, str]] = {
             AND NOT EXISTS (SELECT 1 FROM history WHERE id = f.id)
         UNION ALL SELECT id FROM task WHERE is_flow = 0 AND flow_open = 1""",
 }
-"""Name to query. What a later schema adds (schedules) adds its own."""
+"""Name to query. What a later schema adds has its own."""
 
 _REPLACED: Final = """c.spawner_id IS NOT NULL AND EXISTS (
     SELECT 1 FROM (SELECT id, name, key, parent_id, parent_round, spawner_id, spawner_run FROM task

@@ -44,10 +44,15 @@ UPDATE task SET tags = '{{"a":"1"}}' WHERE id = 2;
 UPDATE history SET tags = '{{"a":"1","b":""}}' WHERE id = 3;
 INSERT INTO tag (k, v, task_id) VALUES ('a', '1', 2), ('a', '1', 3), ('b', '', 3);
 INSERT INTO edge (task_id, dep_id) VALUES (11, 5), (13, 12);
-UPDATE sqlite_sequence SET seq = 13 WHERE name = 'task';
+INSERT INTO task ({_COLUMNS}, lane, status, phase, series_id, paused)
+    VALUES (14, 'a::e', '14', 'x', 128, 3, 0, '{{}}', 1, 'paused', 1, 14, 3),
+        (15, 'a::e', '15', 'x', 128, 3, 0, '{{}}', 1, 'pending', 1, 15, 0);
+INSERT INTO series (id, name, key, schedule, submission, state, run_id)
+    VALUES (14, 'a::e', '14', '{{}}', '{{}}', 'paused', 14), (15, 'a::e', '15', '{{}}', '{{}}', 'active', 15);
+UPDATE sqlite_sequence SET seq = 15 WHERE name = 'task';
 """
 """One of each: a waiting parent with children in every state, a run, a flow, a key that winds down, a stopped run, history, what
-waits for a run, and what waits for one that failed to be retried."""
+waits for a run, what waits for one that failed to be retried, and a series that goes on and one that is paused."""
 
 
 BREACHES = {
@@ -67,6 +72,10 @@ BREACHES = {
     "N4": "INSERT INTO edge VALUES (11, 13), (13, 11)",
     "G1": "INSERT INTO tag (k, v, task_id) VALUES ('a', '2', 2)",
     "T1": "UPDATE task SET ttl_first = 1, expires_at_ms = 1 WHERE id = 2",
+    "P3": "UPDATE series SET state = 'active' WHERE id = 14",
+    "R1": "UPDATE task SET series_id = 15 WHERE id = 8",
+    "R2": "UPDATE series SET run_id = NULL WHERE id = 15",
+    "R3": "UPDATE task SET series_id = NULL WHERE id = 15",
     "I11": "UPDATE task SET phase = 3 WHERE id = 2",
     "I12": "UPDATE task SET phase = 1 WHERE id = 1",
     "I13": "UPDATE task SET closing = 'failed', error = 'e', phase = 3 WHERE id = 1",

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from millrace.actors.policy import queue as queue_module
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Bin, Line, Place
-from millrace.actors.policy.queue import ReadyQueue
+from millrace.actors.policy.queue import ASIDE, ReadyQueue
 from millrace.model.lanes import Lane, make_lane
 from millrace.model.limits import Aging, RateLimit
 from millrace.model.rows import Phase, Ready
@@ -242,6 +242,43 @@ def test_a_drained_bucket_lets_one_start_a_token() -> None:
     assert start_all(queue, store) == [4]
     queue.at(0.2, 200)
     assert start_all(queue, store) == [5]
+
+
+def test_each_token_starts_the_next_of_all_lanes_that_wait_for_it() -> None:
+    """S-264: the lane that takes a token leaves the others a look at the next one."""
+    lanes = [make_lane("a::x", group, None, 0) for group in (None, "g", "h")]
+    limits = Limits(100, task_rates={"a::x": RateLimit(10, 1)})
+    queue, store = make(limits, [ready(n, lane) for n, lane in enumerate(lanes, 1)])
+    assert start_all(queue, store) == [1]
+    for number, at_ms in ((2, 100), (3, 200)):
+        assert queue.next_look() == pytest.approx(0.1)
+        queue.at(at_ms / 1000, at_ms)
+        assert start_all(queue, store) == [number]
+    assert queue.next_look() is None
+
+
+def test_a_run_that_takes_its_place_again_counts_in_its_group() -> None:
+    """S-257: also where nobody else was of the group while it waited."""
+    lane = make_lane("a::x", "g", None, 0)
+    queue, store = make(Limits(9, groups={"g": 1}), [ready(1, lane)])
+    assert start_all(queue, store) == [1]
+    queue.lend(1)
+    queue.reclaim(1)
+    store.tasks[2] = ready(2, lane)
+    queue.offer([store.tasks[2]])
+    assert start_all(queue, store) == []
+    queue.release(1)
+    assert start_all(queue, store) == [2]
+
+
+def test_what_is_set_aside_stands_in_nobodys_way() -> None:
+    """S-258: where the first that waits in a full group cannot start when there is room again, the next does."""
+    lanes = [make_lane("a::x", "g", None, priority) for priority in (0, 64, 128)]
+    queue, store = make(Limits(9, groups={"g": 1}), [ready(n, lane) for n, lane in enumerate(lanes, 1)])
+    assert start_all(queue, store) == [1]
+    queue._gate = lambda task, effective: ASIDE if task.id == 2 else None
+    queue.release(1)
+    assert start_all(queue, store) == [3]
 
 
 def test_both_buckets_give_a_token_or_neither() -> None:

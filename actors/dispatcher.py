@@ -135,6 +135,7 @@ class Dispatcher(Actor):
             now=times.monotonic(),
             steady_ms=times.steady_ms(),
             gate=self._hold_up,
+            is_gate_open=lambda: self._gating.is_open(self._now),
             preempt_at=settings.preempt_at,
         )
         self._lookahead = Lookahead()
@@ -188,7 +189,7 @@ class Dispatcher(Actor):
         self._queue.hold(holding)
         if run.waits:
             self._queue.lend(claim.id)
-        self._note_start(holding)
+        self._gating.started(holding)
         if run.asked is not None:
             self._preemption.asked(claim.id, self._times.monotonic())
         elif self._queue.limits.holds(claim.name, claim.grp):
@@ -206,10 +207,6 @@ class Dispatcher(Actor):
                 self._take_over(run)
         self._are_runs_known = True
         self._ended_early.clear()
-
-    def _note_start(self, holding: Holding) -> None:
-        self._gating.started(holding)
-        self._preemption.started(holding.task.id)
 
     @property
     def _slots(self) -> int:
@@ -347,16 +344,10 @@ class Dispatcher(Actor):
         self._persistence.tell(ClaimTasks(ids, effective, is_ahead=is_ahead))
 
     def _pick(self, room: int) -> list[Holding]:
-        picked: list[Holding] = []
-        queue = self._queue
-        while len(picked) < room and len(queue):
-            task = queue.choose()
-            if task is None:
-                break
-            holding = queue.start(task)
-            picked.append(holding)
-            self._note_start(holding)
-            self._last_claimed = max(self._last_claimed, (holding.effective, task.phase, task.id))
+        picked = self._queue.take(room, self._gating.started)
+        if picked:
+            last = max(_order(holding) for holding in picked)
+            self._last_claimed = max(self._last_claimed, last)
         return picked
 
     def _hold_up(self, task: Ready, effective: int) -> Scope | Aside | None:
@@ -444,6 +435,10 @@ class Dispatcher(Actor):
         run = self._executors.run_of(task_id)
         if run is not None:
             self._ask(task_id, run.claim.run, "preempted")
+
+
+def _order(holding: Holding) -> Order:
+    return (holding.effective, holding.task.phase, holding.task.id)
 
 
 def _ready(claim: Claim) -> Ready:

@@ -12,6 +12,7 @@ from millrace.actors.policy.scopes import Scope
 from millrace.actors.sampler import Readings
 from millrace.executors.pool import Executors
 from millrace.model.io import decode_io
+from millrace.model.priority import LEAST_URGENT
 from millrace.model.records import IoBudget
 from millrace.model.rows import Phase, Ready
 
@@ -61,6 +62,10 @@ class Gating:
 
     # Before a start
 
+    def is_open(self, now: float) -> bool:
+        """Whether whatever has never crashed would be let through."""
+        return not self.io.is_on and not self._overdue.abandoned and self.pressure.held_from(now) > LEAST_URGENT
+
     def hold_up(self, queue: ReadyQueue, task: Ready, effective: int, now: float) -> Scope | Aside | None:
         """What stands in the way of a task that all limits let start."""
         if self.pressure.holds(effective, now):
@@ -91,7 +96,7 @@ class Gating:
     def started(self, holding: Holding) -> None:
         """A task that was let through starts, or was found running."""
         task = holding.task
-        if self._is_suspect(task.crashes):
+        if task.crashes and self._is_suspect(task.crashes):
             self._suspects.add(task.id)
         if self.io.is_on and task.phase == Phase.BODY:
             self._held.pop(task.id, None)

@@ -31,17 +31,10 @@ class Preemption:
         self._ask = ask
         self._asked: dict[int, float] = {}
         """When runs were asked to stop, for whatever reason."""
-        self._order: dict[int, int] = {}
-        self._count = 0
         self._paused: list[int] = []
         """Stored priorities of the tasks that were preempted and wait."""
         self.look_in: float | None = None
         """Seconds until somebody else may have to be asked; None: no such time."""
-
-    def started(self, task_id: int) -> None:
-        """A run begins: later ones are asked before earlier ones."""
-        self._count += 1
-        self._order[task_id] = self._count
 
     def asked(self, task_id: int, now: float) -> None:
         """A run was asked to stop."""
@@ -50,7 +43,6 @@ class Preemption:
     def ended(self, task_id: int) -> None:
         """Its run is over."""
         self._asked.pop(task_id, None)
-        self._order.pop(task_id, None)
 
     def preempted(self, priorities: Iterable[int]) -> None:
         """Tasks with these priorities have stopped for the urgent, and wait."""
@@ -86,8 +78,7 @@ class Preemption:
     def _occupant(self, holding: Holding) -> Occupant:
         task = holding.task
         scopes = frozenset([GLOBAL, *(_name(scope) for scope in holding.scopes if scope.bucket is None)])
-        started = self._order.get(task.id, 0)
-        return Occupant(task.id, task.priority, started, Phase(task.phase), scopes, self._asked.get(task.id))
+        return Occupant(task.id, task.priority, holding.number, Phase(task.phase), scopes, self._asked.get(task.id))
 
 
 def _newcomer(wanting: Wanting, queue: ReadyQueue) -> Newcomer:

@@ -36,6 +36,11 @@ class Bin:
             self._count += 1
             heapq.heappush(self._heap, (line.order, self._count, line))
 
+    def others_from(self) -> Order | None:
+        """No line but the first comes before this; None: there is no other."""
+        heap = self._heap
+        return min((entry[0] for entry in heap[1:3]), default=None)
+
     def first(self) -> "Line | None":
         """The most urgent line, left where it is."""
         while self._heap:
@@ -168,6 +173,25 @@ class Line:
     def firsts(self, count: int) -> list[tuple[Order, Ready]]:
         """The first so many tasks in memory, in the order of starts."""
         return [(order, self._members[order[2]]) for order in heapq.nsmallest(count, self._orders.values())]
+
+    def take(self, count: int, before: Order | None) -> list[tuple[Order, Ready]]:
+        """Take out the first tasks, up to a number and to a place in the order of starts; none from one on that has crashed."""
+        heap, orders, members = self._heap, self._orders, self._members
+        taken: list[tuple[Order, Ready]] = []
+        while heap and len(taken) < count:
+            order = heap[0]
+            task_id = order[2]
+            if orders.get(task_id) != order:
+                heapq.heappop(heap)
+                continue
+            task = members[task_id]
+            if task.crashes or (before is not None and order >= before):
+                break
+            heapq.heappop(heap)
+            del orders[task_id], members[task_id]
+            taken.append((order, task))
+        self._find_first()
+        return taken
 
     def remove(self, task_id: int) -> Ready | None:
         """Take a task out; None where it is not here."""

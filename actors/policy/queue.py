@@ -11,7 +11,7 @@ With fair shares the open lines stand by group, and the group is chosen before t
 import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from millrace.actors.policy import ageing
@@ -47,8 +47,10 @@ class Holding:
 
     task: Ready
     effective: int
-    scopes: tuple[Scope, ...] = field(default=())
+    scopes: tuple[Scope, ...] = ()
     is_lent: bool = False
+    number: int = 0
+    """Its place in the order of starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class ReadyQueue:
         aging: how waiting raises priority; None: not at all.
         now: monotonic seconds.
         gate: asked before each start, after all limits.
+        is_gate_open: whether the gate would let through whatever has never crashed.
         preempt_at: tasks of this stored priority and more urgent ones are named by ``wanting``; None: none is.
     """
 
@@ -87,6 +90,7 @@ class ReadyQueue:
         now: float,
         steady_ms: int,
         gate: Gate,
+        is_gate_open: Callable[[], bool] = lambda: False,
         preempt_at: int | None = None,
     ) -> None:
         self.scopes = Scopes(limits)
@@ -94,6 +98,8 @@ class ReadyQueue:
         urgent = None if aging is None else aging.urgent
         self._urgent_from = -1 if urgent is None else urgent
         self._gate = gate
+        self._is_gate_open = is_gate_open
+        self._started = 0
         self._preempt_at = -1 if preempt_at is None else preempt_at
         self._urgent: dict[int, Line] = {}
         """Lines of tasks that preempt."""
@@ -143,6 +149,8 @@ class ReadyQueue:
 
     def offer(self, tasks: Iterable[Ready]) -> None:
         """Tasks have become ready, or changed their place. What the horizon of its lane does not cover stays in the store."""
+        if self._aging is None and self._shares is None:
+            tasks = self._offer_together(tasks)
         for task in tasks:
             if task.id in self._held:
                 continue
@@ -160,6 +168,27 @@ class ReadyQueue:
                     self._count_demand(line)
             elif not line.is_complete:
                 self._want_more(line)
+
+    def _offer_together(self, tasks: Iterable[Ready]) -> list[Ready]:
+        """The short way: tasks that are new to lines which nothing is missing from and nothing bounds. The others are returned."""
+        held, of_task = self._held, self._of_task
+        others: list[Ready] = []
+        line: Line | None = None
+        for task in tasks:
+            if line is None or line.lane is not task.lane:
+                line = self._line(task.lane)
+            if task.bound is not None or not line.is_complete or len(line) > MOST_PAGE:
+                others.append(task)
+            elif task.id not in held:
+                if task.id in of_task:
+                    others.append(task)
+                    continue
+                of_task[task.id] = line
+                before = line.order
+                line.add(task, (task.priority, task.phase, task.id))
+                if line.order != before:
+                    self._to_open(line)
+        return others
 
     def found(self, lanes: Iterable[Lane], *, is_last: bool) -> None:
         """Lanes that have ready tasks in the store; with ``is_last`` all have been named, and others come only as they are told."""
@@ -214,6 +243,45 @@ class ReadyQueue:
         return wanted
 
     # Choosing
+
+    def take(self, count: int, on_start: Callable[[Holding], object]) -> list[Holding]:
+        """Start what can start, up to a number, in order.
+
+        ``on_start`` hears of each before the next is chosen, but for those that the gate would have let through unseen.
+        """
+        taken: list[Holding] = []
+        while len(taken) < count and len(self._of_task):
+            together = self._take_together(count - len(taken))
+            if together:
+                taken += together
+                continue
+            task = self.choose()
+            if task is None:
+                break
+            holding = self.start(task)
+            on_start(holding)
+            taken.append(holding)
+        return taken
+
+    def _take_together(self, count: int) -> list[Holding]:
+        """The short way: starts from the first line while nothing bounds it, and no other comes before."""
+        if self._shares is not None or self.limits.is_paused or not self._are_lanes_known:
+            return []
+        line = self._best()
+        if line is None or self._scopes_of(line) or not self._is_gate_open():
+            return []
+        found = line.take(count, self._open[_ALL].others_from())
+        if not found:
+            return []
+        holdings: list[Holding] = []
+        for order, task in found:
+            self._started += 1
+            holding = self._held[task.id] = Holding(task, order[0], number=self._started)
+            del self._of_task[task.id]
+            holdings.append(holding)
+        self._busy += len(holdings)
+        self._lost_some(line)
+        return holdings
 
     def choose(self) -> Ready | None:
         """The task that starts next, left where it is; None where nothing can."""
@@ -278,6 +346,8 @@ class ReadyQueue:
         if scopes is None:
             scopes = self.scopes.of(lane, holding.task.bound, self._now)
         holding.scopes, holding.is_lent = scopes, False
+        self._started += 1
+        holding.number = self._started
         self._held[holding.task.id] = holding
         self._busy += 1
         for scope in scopes:
@@ -486,18 +556,23 @@ class ReadyQueue:
         del self._of_task[task_id]
         if self._shares is not None:
             self._count_demand(line)
+        if line.order != before:
+            self._lost_some(line)
+        return task
+
+    def _lost_some(self, line: Line) -> None:
+        """The first of the line is another, or there is none."""
         if line.order is None:
             line.bin = None
             scopes = line.scopes or ()
             self._forget(line)
             for scope in scopes:
                 self._expose(scope, line)  # it may have stood in the open for those that wait there
-        else:
-            if line.order != before:
-                self._to_open(line)
-            if len(line) * 4 < LEAST_PAGE or len(line) * 4 < min(MOST_PAGE, WINDOW // len(self._lines)):
-                self._want_more(line)
-        return task
+            return
+        self._to_open(line)
+        left = len(line) * 4
+        if not line.is_complete and (left < LEAST_PAGE or left < min(MOST_PAGE, WINDOW // len(self._lines))):
+            self._want_more(line)
 
     # Bins
 

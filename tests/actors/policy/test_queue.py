@@ -126,6 +126,20 @@ class Machine(RuleBasedStateMachine):
             self.running[task.id] = task
             feed(self.queue, self.store)
 
+    @rule(count=st.integers(1, 6))
+    def take(self, count: int) -> None:
+        """Several starts in one go, by the short way where there is one: the same as one by one."""
+        self.queue._is_gate_open = lambda: True
+        expected: list[int] = []
+        taken = self.queue.take(count, lambda holding: None)
+        for holding in taken:
+            best = self.best()
+            expected.append(-1 if best is None else best.id)
+            task = self.store.tasks.pop(holding.task.id)
+            self.running[task.id] = task
+        assert [holding.task.id for holding in taken] == expected
+        feed(self.queue, self.store)
+
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
         """A run is over."""

@@ -236,7 +236,7 @@ class Dispatcher(Actor):
             case LanesFound(lanes, after):
                 self._on_lanes_found(lanes, after)
             case ClaimsLost(ids):
-                self._free(ids, is_undone=True)
+                self._on_claims_lost(ids)
             case HooksDue():
                 self._hooks.offer(message)
             case HooksLost(ids):
@@ -291,6 +291,13 @@ class Dispatcher(Actor):
             self._queue.release(task_id, is_undone=is_undone)
             self._gating.ended(self._queue, task_id)
             self._preemption.ended(task_id)
+
+    def _on_claims_lost(self, ids: Iterable[int]) -> None:
+        lanes = [holding.task.lane for task_id in ids if (holding := self._queue.holding(task_id)) is not None]
+        self._free(ids, is_undone=True)
+        for lane in dict.fromkeys(lanes):
+            if self._queue.limits.holds(lane.name, lane.group):
+                self._queue.read_anew(lane)  # refused by a pause, which tells nobody of its tasks when it ends
 
     def _on_limits(self, limits: Limits) -> None:
         before = self._queue.limits

@@ -439,6 +439,12 @@ class ReadyQueue:
         self._count_demand(line)
         self._want_more(line)
 
+    def read_anew(self, lane: Lane) -> None:
+        """A start of the lane came to nothing, and its task waits still: the store has it."""
+        line = self._line(lane)
+        self._read_anew(line)
+        self._to_open(line)
+
     def reopen(self, scope: Scope) -> None:
         """What a scope holds up by another measure than room is looked at again."""
         bins, scope.bins = scope.bins, {}

@@ -387,6 +387,21 @@ def test_a_successor_knows_who_is_one_crash_short() -> None:
     assert stage.claimed() == [2]
 
 
+def test_a_claim_that_a_pause_refuses_is_read_again() -> None:
+    """S-112, S-113: the pause came between choice and claim; nobody tells of the task when it is over."""
+    stage = Stage(1)
+    stage.ready(1)
+    assert stage.claimed() == [1]
+    stage.tell(SetLimits(Limits(1, is_paused=True)))
+    stage.tell(ClaimsLost((1,)))
+    stage.tell(SetLimits(Limits(1)))
+    lane = make_lane("play::body", None, None, 128)
+    page = stage.persistence.take(Refill)[-1].pages[0]
+    assert page.lane == lane
+    stage.tell(PageLoaded(lane, (Ready(128, 1, 1, 0, lane),), page.after, page.limit))
+    assert stage.claimed() == [1]
+
+
 def test_a_successor_counts_what_was_claimed_just_before_it() -> None:
     """S-374: a claim of the dispatcher before may be committed, and begin, only when its successor is there."""
     stage = Stage(1, are_lanes_there=False)

@@ -519,7 +519,7 @@ class World:
             "SELECT id, 'cascade' FROM task WHERE cascade <> 0 "
             "UNION ALL SELECT id, 'due' FROM task WHERE delayed = 1 AND status = 'pending' AND run_at_ms <= ?1 "
             "UNION ALL SELECT id, 'due series' FROM series WHERE state = 'active' AND watch <> 0 AND next_run_ms <= ?1 "
-            "UNION ALL SELECT 0, 'due ' || name FROM pause WHERE until_ms <= ?1",
+            "UNION ALL SELECT 0, 'due ' || name FROM pause WHERE until_ms <= ?1 - 1000",  # its timer may be set late
             (self.times.steady_ms() - 2,),  # the clock's timer is that much late at most: milliseconds are rounded
         ).fetchall()
         if left:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from millrace.actors import expiring, pausing, run_ends
+from millrace.actors import expiring, pausing, recovering, run_ends
 from millrace.actors.delivery import Delivery
 from millrace.actors.dispatches import HooksDue, LanesFound, PageLoaded
 from millrace.actors.effects import Effects
@@ -14,6 +14,7 @@ from millrace.actors.requests import (
     ClaimTasks,
     FindHooks,
     FindLanes,
+    FollowOthers,
     PutBack,
     Reconcile,
     Refill,
@@ -101,6 +102,17 @@ class Claiming:
         self._delivery.settle_watched(ledger)
         begin_progress(ledger, self._delivery.board)
         pausing.resume_preempted(ledger)  # the dispatcher that would have done it is no more
+
+    def follow_others(self, ledger: Ledger, request: FollowOthers) -> None:
+        """Let the dispatcher, the executors and who waits know what another program's commits would have told, had it been here.
+
+        A scheduler that is not started has but those who wait.
+        """
+        del request
+        self._delivery.settle_watched(ledger)
+        recovering.resume_cascades(ledger)
+        ledger.effects.interrupts += self._delivery.unasked_runs(ledger)
+        self._delivery.read_anew(ledger.effects)
 
     def withdraw_lost(self, ledger: Ledger, request: WithdrawLost) -> None:
         """Those that still nobody knows of go back."""

@@ -74,6 +74,16 @@ class Commits:
         if self._store is not None:
             self._store.close()
 
+    def version(self) -> int:
+        """Another one says that another connection has written to the store."""
+        store = self._opened()
+        with store.translated():
+            return store.writer.data_version()
+
+    def doubt_limits(self) -> None:
+        """Another program may have set or paused something: the next transaction reads it anew."""
+        self._are_limits_known = False
+
     def after_error(self, error: StoreError) -> bool:
         """Whether the store can be used on after this error of it."""
         if isinstance(error, CommitUnknown):
@@ -128,12 +138,14 @@ class Commits:
     def _know_limits(self, store: Session) -> bool:
         """Read what the store says is set and paused, where that is not sure: at first, and after a commit that may be none.
 
-        Whether it was known.
+        Whether everybody has been told of them.
         """
-        was_known, self._are_limits_known = self._are_limits_known, True
-        if not was_known:
-            self.limits = tuning.load(store.writer, self._code_limits())
-        return was_known
+        if self._are_limits_known:
+            return True
+        before = self.limits
+        self.limits = tuning.load(store.writer, self._code_limits())
+        self._are_limits_known = True
+        return self.limits == before
 
     def _load_for_effects(self, ledger: Ledger) -> None:
         """What goes along with the effects, as of this commit."""

@@ -15,6 +15,7 @@ from millrace.actors.dispatches import (
     Interrupted,
     LanesFound,
     PageLoaded,
+    ReadAnew,
     RunsEnded,
     TasksPreempted,
     TasksReady,
@@ -193,6 +194,16 @@ class Delivery:
             self._watchers[task_id] = waiting
         else:
             self._watchers.pop(task_id, None)
+
+    @property
+    def has_watchers(self) -> bool:
+        """Whether somebody waits for the end of any task."""
+        return bool(self._watchers)
+
+    def read_anew(self, effects: Effects) -> None:
+        """The dispatcher is to look into the store again."""
+        if self._executors is not None:
+            effects.messages.append(lambda: self._dispatcher.tell(ReadAnew()))
 
     def awaited(self, settled: Iterable[tuple[int, str]]) -> list[int]:
         """Those whose end is somebody's answer."""

@@ -25,6 +25,7 @@ from millrace.actors.dispatches import (
     Measure,
     Message,
     PageLoaded,
+    ReadAnew,
     Reclaimed,
     RefillThreads,
     RetryOverdue,
@@ -241,6 +242,10 @@ class Dispatcher(Actor):
                 self._hooks.offer(message)
             case HooksLost(ids):
                 self._hooks.drop(ids)
+            case ReadAnew():
+                self._queue.read_anew()
+                self._hooks.look_again()
+                self._persistence.tell(FindLanes())
             case Interrupted(runs):
                 self._on_interrupted(runs)
             case RunOverdue(task_id, run):

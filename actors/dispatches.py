@@ -69,6 +69,11 @@ class HooksLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAnew:
+    """What is ready, and which hooks are due, may be other than was told: it stands in the store."""
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """(task, run, reason): runs to be asked to stop."""
 
@@ -177,6 +182,7 @@ Message: TypeAlias = (
     | ClaimsLost
     | HooksDue
     | HooksLost
+    | ReadAnew
     | Interrupted
     | RunOverdue
     | StopOverdue

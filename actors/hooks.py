@@ -50,6 +50,10 @@ class HookQueue:
         """These claims came to nothing."""
         self.claimed.difference_update(ids)
 
+    def look_again(self) -> None:
+        """Others may be due than were told."""
+        self.are_more = True
+
     def thread_ended(self, task_id: int, run: int) -> None:
         """A hook that was given up has ended: it is looked for again."""
         if self.abandoned.get(task_id) == run:

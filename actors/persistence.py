@@ -18,6 +18,7 @@ from millrace.actors.commits import Commits
 from millrace.actors.controls import Controlled
 from millrace.actors.delivery import Delivery
 from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.others import Others
 from millrace.actors.policy.admission import PIPELINE_S
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.patience import Patience
@@ -32,6 +33,7 @@ from millrace.actors.requests import (
     FindHooks,
     FindLanes,
     Flush,
+    FollowOthers,
     GiveUpRetry,
     PromoteDue,
     PutBack,
@@ -78,6 +80,7 @@ _KEPT: Final = (
     FindHooks,
     Refill,
     Reconcile,
+    FollowOthers,
     WithdrawLost,
     SampleProgress,
     Watch,
@@ -102,6 +105,7 @@ class Persistence(Actor):
         pruner: keeps the history within its bounds.
         on_fatal: told of an error after which the store must not be written any more.
         ages: whether waiting raises a task's priority.
+        others: when to look for what other programs have written; None: none can.
     """
 
     def __init__(
@@ -119,6 +123,7 @@ class Persistence(Actor):
         pruner: Pruner,
         on_fatal: Callable[[StoreError], None],
         ages: bool = False,
+        others: Others | None = None,
     ) -> None:
         super().__init__(mailbox, loop, watcher)
         self._times = times
@@ -126,6 +131,7 @@ class Persistence(Actor):
         self._syncs_answers = syncs_answers
         self._pruner = pruner
         self._on_fatal = on_fatal
+        self._others = others
         self._commits = Commits(
             open_session=open_session,
             catalog=catalog,
@@ -155,6 +161,9 @@ class Persistence(Actor):
     def on_start(self) -> None:
         """Open the store, and see what is paused."""
         self._commits.open()
+        if self._others is not None:
+            self._others.begin(self._commits.version())
+            self._commits.doubt_limits()  # they may be older than that
         self._delivery.limits_known(self._commits.limits)
 
     def on_stop(self) -> None:
@@ -181,6 +190,7 @@ class Persistence(Actor):
         if self._lost is not None:
             raise self._lost
         self._prune()
+        self._look_for_others()
 
     def _carry_out(self, requests: Sequence[Request]) -> None:
         try:
@@ -217,6 +227,8 @@ class Persistence(Actor):
         prune_in = self._pruner.due_in() if self._may_prune else None
         if prune_in is not None:
             waits.append(prune_in)
+        if self._others is not None and self._may_follow:
+            waits.append(self._others.due_in(now))
         return max(0.0, min(waits)) if waits else None
 
     def wake(self) -> None:
@@ -232,6 +244,7 @@ class Persistence(Actor):
             self._commits.ask_sync()
             self._tell()
         self._prune()
+        self._look_for_others()
 
     def _may_wait(self, request: Request) -> bool:
         """Ends of short runs that nobody awaits, and starts of runs that are claimed ahead: no slot stands idle for them."""
@@ -256,6 +269,30 @@ class Persistence(Actor):
         except StoreError as error:
             self._pruner.fail(error)
             self._on_store_error([], error)
+
+    # What other programs write
+
+    @property
+    def _may_follow(self) -> bool:
+        """Whether it is for this process to act on it: it runs the store, or somebody here waits for the end of a task."""
+        others = self._others
+        if others is None or self._retry_at is not None or self._fatal is not None:
+            return False
+        return others.is_owner or self._delivery.has_watchers
+
+    def _look_for_others(self) -> None:
+        others = self._others
+        if others is None or not self._may_follow or others.due_in(self._times.monotonic()) > 0.0:
+            return
+        try:
+            is_news = others.look(self._commits.version(), self._times.monotonic())
+        except StoreError as error:
+            self._on_store_error([], error)
+            return
+        if is_news:
+            self._commits.doubt_limits()
+            self._carry_out([FollowOthers(), PromoteDue(), EndPauses()] if others.is_owner else [FollowOthers()])
+            others.followed(self._times.monotonic())
 
     # A turn
 

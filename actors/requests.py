@@ -294,6 +294,11 @@ class Reconcile:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowOthers:
+    """Another program has written to the store, as a client does: let who has to hear of it read what it may concern."""
+
+
+@dataclass(frozen=True, slots=True)
 class WithdrawLost:
     """Put back those of these (task, run) that still have no end, and that no executor knows of.
 
@@ -340,6 +345,7 @@ Work: TypeAlias = (
     | SampleProgress
     | Prune
     | Reconcile
+    | FollowOthers
     | WithdrawLost
 )
 Request: TypeAlias = RunOutcome | Submit | Control | Work

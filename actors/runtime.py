@@ -31,6 +31,7 @@ from millrace.actors.hub import Hub
 from millrace.actors.live import Live, Measured
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.means import NEWEST, Means
+from millrace.actors.others import Others
 from millrace.actors.persistence import Persistence
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.tuning import Kind, Value
@@ -144,11 +145,13 @@ class Runtime:
         times: Times | None = None,
         loop: Loop | None = None,
         executors: Callable[..., Executors] = Executors,
+        looks_for_others: bool = False,
     ) -> None:
         self._locate = location
         self._catalog = catalog
         self._code_series = code_series
         self._settings = settings
+        self._looks_for_others = looks_for_others
         self.times: Times = times or SystemTimes()
         self.loop: Loop = loop or ThreadLoop()
         self.hub = Hub()
@@ -331,7 +334,14 @@ class Runtime:
             pruner=Pruner(self._settings.retention, self.times, is_owner=self._owns_store),
             on_fatal=self._fail_store,
             ages=self._settings.aging is not None,
+            others=self._make_others(),
         )
+
+    def _make_others(self) -> Others | None:
+        """Nobody else can write to a store in memory."""
+        if not self._looks_for_others or self._location is None or self._location.is_memory:
+            return None
+        return Others(is_owner=self._owns_store, is_successor=self._first_session is None)
 
     @property
     def _owns_store(self) -> bool:

@@ -131,9 +131,7 @@ class Calls:
     def _function(task: Task[..., Any], phase: int) -> Callable[..., Any]:
         definition = task.definition
         function = {Phase.FINALIZER: definition.finalizer, Phase.HOOK: definition.hook}.get(Phase(phase), task.fn)
-        if function is None:
-            raise LookupError(f"task {task.name} has no function for phase {phase} in this program")
-        return function
+        return _nothing if function is None else function
 
     # Ends
 
@@ -249,6 +247,10 @@ class Calls:
         task = self._core.task_named(claim.name)
         own = None if task is None else (task.definition.defaults.retry or task.domain.defaults.retry)
         return Policy(own or self._core.retry)
+
+
+def _nothing(*_args: Any, **_payload: Any) -> None:
+    """The finalizer or hook of a task that has none: who queued it did not have the task's code."""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

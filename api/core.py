@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -22,6 +22,7 @@ from millrace.context import Place, undecodable
 from millrace.futures import Futures
 from millrace.handle import Outcome
 from millrace.logs import Capture
+from millrace.model.catalog import Traits
 from millrace.model.codec import UndecodablePayload
 from millrace.model.durations import ms_to_datetime, to_seconds
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
@@ -81,6 +82,7 @@ class Core(Registry):
             bodies=Calls(self),
             settings=replace(settings, task_rates=self._note_rates),
             code_series=lambda: code_series(self),
+            looks_for_others=True,
         )
         self._preparer = Preparer(
             self.domains,
@@ -101,6 +103,11 @@ class Core(Registry):
             if self._reader is None:
                 self._reader = Reader(self.runtime, self.task_names)
             return self._reader
+
+    def traits(self, name: str) -> Traits | None:
+        """See ``Catalog``. What this program does not know, another may, which runs the store: it finds out what a task has."""
+        known = super().traits(name)
+        return known if known is not None or self.runtime.is_owner else UNKNOWN
 
     # Submitting
 
@@ -348,5 +355,8 @@ class Core(Registry):
             schedule_id=claim.series_id,
         )
 
+
+UNKNOWN: Final = Traits(has_finalizer=True, has_hook=True)
+"""Of a task whose code is elsewhere. A finalizer or hook that there turns out not to be ends at once."""
 
 PLAIN = msgspec.json.Decoder().decode

@@ -116,6 +116,8 @@ class ReadyQueue:
         self._hungry: dict[int, Line] = {}
         """Lines of which more is wanted of the store."""
         self._are_lanes_known = False
+        self._looks = 0
+        """Looks for all lanes that are under way besides the first."""
         self._shares: FairShares | None = None
         self._demands: dict[str | None, list[int]] = {}
         """Of each group: runs, and ready tasks in memory."""
@@ -196,6 +198,8 @@ class ReadyQueue:
             line = self._line(lane)
             if not line.is_complete and not len(line):
                 self._want_more(line)
+        if is_last and self._are_lanes_known:
+            self._looks -= 1
         self._are_lanes_known |= is_last
 
     def extend(self, lane: Lane, tasks: Sequence[Ready], after: Place, limit: int) -> None:
@@ -432,6 +436,17 @@ class ReadyQueue:
             if line.order is not None:
                 self._to_open(line)
 
+    def read_anew(self) -> None:
+        """Forget what waits, but not what is held: the store has it, and may have other tasks than were told.
+
+        All lanes are to be found once more: until they are, one that is new may have tasks in the store.
+        """
+        self._looks += 1
+        for line in list(self._lines.values()):
+            self._read_anew(line)
+            if line.order is not None:
+                self._to_open(line)
+
     def _read_anew(self, line: Line) -> None:
         """What waits in the line is another than it was: claims were refused meanwhile, and what ages has not aged."""
         for task_id in line.clear():
@@ -499,7 +514,7 @@ class ReadyQueue:
                 lane,
                 ages=aging is not None,
                 floor=lane.priority if aging is None else min(lane.priority, aging.ceiling),
-                is_complete=self._are_lanes_known,
+                is_complete=self._are_lanes_known and not self._looks,
             )
             self._lines[lane.number] = line
             if lane.priority <= self._preempt_at:

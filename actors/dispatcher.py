@@ -226,7 +226,7 @@ class Dispatcher(Actor):
         if isinstance(message, (SetDispatching, Measure)) and message.reply is not None:
             message.reply.fail(crash_of(self.mailbox.name, error))
 
-    def _handle(self, message: Message) -> None:  # noqa: C901, PLR0912 - one arm a message
+    def _handle(self, message: Message) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm a message
         match message:
             case TasksReady(tasks):
                 self._queue.offer(tasks)
@@ -243,9 +243,7 @@ class Dispatcher(Actor):
             case HooksLost(ids):
                 self._hooks.drop(ids)
             case ReadAnew():
-                self._queue.read_anew()
-                self._hooks.look_again()
-                self._persistence.tell(FindLanes())
+                self._read_anew()
             case Interrupted(runs):
                 self._on_interrupted(runs)
             case RunOverdue(task_id, run):
@@ -279,6 +277,11 @@ class Dispatcher(Actor):
                 self._gating.read(self._queue, message, self._now)
             case _:
                 assert_never(message)
+
+    def _read_anew(self) -> None:
+        self._queue.read_anew()
+        self._hooks.look_again()
+        self._persistence.tell(FindLanes())
 
     # Slots
 

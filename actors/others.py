@@ -1,7 +1,7 @@
 """When the store is looked at for what other programs have written: clients, and the command line.
 
-SQLite tells by a number that changes with every commit of another connection. Asking costs some 5 µs, ten times a second. What follows
-from a change may be a look at all lanes of the queue, so there is a pause after it of several times its length.
+SQLite tells by a number that changes with every commit of another connection. Asking for it costs some 5 µs. What follows from a
+change may be a look at all lanes of the queue, so there is a pause after it of several times its length.
 """
 
 from typing import Final

@@ -492,3 +492,17 @@ def test_what_is_past_urgent_comes_before_shares_in_the_order_of_starts() -> Non
 def replace_since(task: Ready, since_ms: int) -> Ready:
     """The task, waiting since another time."""
     return task._replace(since_ms=since_ms)
+
+
+def test_what_another_program_has_stored_is_found_when_the_queue_is_read_anew() -> None:
+    """S-369: in lanes that are complete, in lanes that are empty, and in those that come up while all lanes are looked for."""
+    old, new, met = (make_lane(name, None, None, 128) for name in NAMES)
+    queue, store = make(Limits(slots=8), [ready(1, old)])
+    queue.start(queue.choose() or pytest.fail("expected task 1"))
+    store.tasks = {n: ready(n, lane) for n, lane in ((2, old), (3, new), (4, met), (5, met))}
+    assert start_all(queue, store) == []
+    queue.read_anew()
+    queue.offer([ready(5, met)])  # told by this program, in a lane of which the other's task is not known yet
+    queue.found({old, new}, is_last=True)
+    feed(queue, store)
+    assert start_all(queue, store) == [2, 3, 4, 5]

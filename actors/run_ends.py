@@ -149,6 +149,9 @@ def _keep_reports(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:
     if is_body or outcome.log is not None:
         row.log = outcome.log
     if row.child_total:
+        if is_body and row.bytes_done is None:
+            # No tick has come to write them, and no child that has settled has any: until one does, they are its own.
+            row.bytes_done, row.bytes_total = outcome.bytes_done, outcome.bytes_total
         return
     row.progress = outcome.progress
     if is_body or outcome.bytes_done is not None:

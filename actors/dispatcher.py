@@ -305,7 +305,7 @@ class Dispatcher(Actor):
         self._free(ids, is_undone=True)
         for lane in dict.fromkeys(lanes):
             if self._queue.limits.holds(lane.name, lane.group):
-                self._queue.read_anew(lane)  # refused by a pause, which tells nobody of its tasks when it ends
+                self._queue.read_lane_anew(lane)  # refused by a pause, which tells nobody of its tasks when it ends
 
     def _on_limits(self, limits: Limits) -> None:
         before = self._queue.limits

@@ -454,7 +454,7 @@ class ReadyQueue:
         self._count_demand(line)
         self._want_more(line)
 
-    def read_anew(self, lane: Lane) -> None:
+    def read_lane_anew(self, lane: Lane) -> None:
         """A start of the lane came to nothing, and its task waits still: the store has it."""
         line = self._line(lane)
         self._read_anew(line)

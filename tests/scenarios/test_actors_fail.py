@@ -268,7 +268,7 @@ def storm(stage: Stage, domain: Domain, tree: Any, crashes: Crashes, wanted: int
 
 def test_failures_at_random_leave_no_caller_hanging(stage: Stage, domain: Domain, tree: Any, crashes: Crashes) -> None:
     """Reliability B4: every call is answered, every acknowledged task ends. The long environment has the storm at its size."""
-    storm(stage, domain, tree, crashes, 10)
+    storm(stage, domain, tree, crashes, 100)
 
 
 @pytest.mark.long

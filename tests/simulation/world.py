@@ -44,7 +44,7 @@ from millrace.store.session import Session
 
 MAX_STEPS = 40_000
 MAX_CRASHES = 3
-STALLED_AFTER_S = 90.0
+STALLED_AFTER_S = 65.0
 """Where something looks at the time again and again: nothing else that is waited for takes as long."""
 RATE = RateLimit(5.0, 2)
 
@@ -95,7 +95,7 @@ class Nature:
             ),
             rnd.choice((None, None, Aging(0.2, 0.1), Aging(0.0, 0.01, Priority(64), Priority(100)))),
             rnd.choice((inf, inf, 1.0)),
-            rnd.random() < 0.15,
+            rnd.random() < 0.1,
         )
 
 
@@ -279,6 +279,7 @@ class World:
         self.witness.process_died()
         if self.witness.connection is not None:
             self.witness.observe()
+            self.witness.see_starts(self._waited, self._bounds)  # committed, and perhaps never begun
 
     def _drain(self) -> None:
         """Nothing goes wrong any more: everything ends, in time."""

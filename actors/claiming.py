@@ -69,8 +69,8 @@ class Claiming:
         may_start = ids if not ledger.limits.has_pauses else pausing.startable(ledger, ids)
         at_once = self._at_once.intersection(may_start)
         if at_once:
-            ledger.writer.extend_deadlines(list(at_once), ledger.steady_ms)
-        claims = ledger.writer.claim(may_start, ledger.now_ms, ledger.steady_ms, effective)
+            ledger.writer.starts.extend_deadlines(list(at_once), ledger.steady_ms)
+        claims = ledger.writer.starts.claim(may_start, ledger.now_ms, ledger.steady_ms, effective)
         ledger.effects.claims += claims
         if len(claims) < len(ids):
             lost = set(ids) - {claim.id for claim in claims}
@@ -79,7 +79,7 @@ class Claiming:
 
     def claim_hooks(self, ledger: Ledger, request: ClaimHooks) -> None:
         """Start these cancel hooks."""
-        claims = ledger.writer.claim_hooks(request.ids)
+        claims = ledger.writer.starts.claim_hooks(request.ids)
         ledger.effects.claims += claims
         self._delivery.hooks_lost(ledger.effects, set(request.ids) - {claim.id for claim in claims})
 
@@ -123,17 +123,17 @@ class Claiming:
     def load_pages(self, ledger: Ledger, request: Refill) -> None:
         """Ready tasks, a page a lane."""
         for page in request.pages:
-            tasks = ledger.writer.select_ready(page.lane, page.after, page.limit, eldest=self._has_aging)
+            tasks = ledger.writer.starts.select_ready(page.lane, page.after, page.limit, eldest=self._has_aging)
             self._delivery.page(ledger.effects, PageLoaded(page.lane, tuple(tasks), page.after, page.limit))
 
     def find_lanes(self, ledger: Ledger, request: FindLanes) -> None:
         """A page of the lanes that have ready tasks."""
-        lanes = ledger.writer.select_lanes(request.after, LANES_STEP)
+        lanes = ledger.writer.starts.select_lanes(request.after, LANES_STEP)
         more = lanes[-1].number if len(lanes) == LANES_STEP else None
         self._delivery.page(ledger.effects, LanesFound(tuple(lanes), more))
 
     def find_hooks(self, ledger: Ledger, request: FindHooks) -> None:
         """A page of tasks whose cancel hook is due."""
-        due = ledger.writer.select_hooks(request.after, request.limit)
+        due = ledger.writer.starts.select_hooks(request.after, request.limit)
         message = HooksDue(tuple(due), is_page=True, is_last=len(due) < request.limit)
         self._delivery.hooks(ledger.effects, message)

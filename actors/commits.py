@@ -78,7 +78,7 @@ class Commits:
         """Another one says that another connection has written to the store."""
         store = self._opened()
         with store.translated():
-            return store.writer.data_version()
+            return store.writer.shelves.data_version()
 
     def doubt_limits(self) -> None:
         """Another program may have set or paused something: the next transaction reads it anew."""
@@ -151,7 +151,7 @@ class Commits:
         """What goes along with the effects, as of this commit."""
         effects, writer = ledger.effects, ledger.writer
         if effects.continues:
-            effects.claims += writer.load_claimed(effects.continues)
+            effects.claims += writer.starts.load_claimed(effects.continues)
         for parent_id in effects.child_bytes:
             row = ledger.row(parent_id)
             if row is not None:

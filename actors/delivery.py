@@ -229,7 +229,7 @@ class Delivery:
     def unknown_runs(self, ledger: Ledger) -> list[tuple[int, int]]:
         """(task, run) that the store has as started and no executor knows of: their claim was lost with an actor."""
         executors = self._executors
-        ids = ledger.writer.select_executing()
+        ids = ledger.writer.starts.select_executing()
         ledger.load(ids)
         rows = [row for task_id in ids if (row := ledger.row(task_id)) is not None]
         return [(row.id, row.run) for row in rows if executors is None or not executors.is_running(row.id, row.run)]

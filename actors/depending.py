@@ -31,7 +31,7 @@ def follow(ledger: Ledger) -> None:
         met = _fail_dependents(ledger, badly) if badly else []
         if well:
             ledger.flush()  # what has been dropped must not be found
-            met += ledger.writer.select_dependents(well)
+            met += ledger.writer.edges.select_dependents(well)
         if met:
             _meet(ledger, met)
 
@@ -40,7 +40,7 @@ def _fail_dependents(ledger: Ledger, ended: Sequence[BadEnd]) -> list[tuple[int,
     """End those for whom a bad end of a dependency is one too; the (task, dependency) that do not mind it."""
     by_id = {end.id: end for end in ended}
     ledger.write_edges()
-    pairs = ledger.writer.select_dependents(list(by_id))
+    pairs = ledger.writer.edges.select_dependents(list(by_id))
     ledger.load(task_id for task_id, _ in pairs)
     met: list[tuple[int, int]] = []
     for task_id, dependency in pairs:
@@ -77,7 +77,7 @@ def _meet(ledger: Ledger, pairs: Sequence[tuple[int, int]]) -> None:
     """Dependencies have settled well, or are ignored: who waits for nothing more is pending."""
     ledger.flush()
     freed = ledger.meet(Counter(task_id for task_id, _ in pairs))
-    ledger.writer.delete_edges(pairs)
+    ledger.writer.edges.delete_edges(pairs)
     ledger.load(freed)
     for task_id in freed:
         row = ledger.row(task_id)
@@ -117,7 +117,7 @@ class Resolved:
         self._found: Mapping[int, tuple[int, str | None, int | None]] = {}
         if asked:
             ledger.flush()
-            self._found = ledger.writer.resolve_dependencies(list(asked))
+            self._found = ledger.writer.edges.resolve_dependencies(list(asked))
             for task in tasks if is_new else ():
                 self._check(task)
 
@@ -180,7 +180,7 @@ def check_circles(
         is_open |= holder is not None or bool(taken_over) or (bool(waited_by) and not resolved.are_siblings(task))
     if is_open:
         writer = ledger.writer
-        circle = circles.find_circle(newcomers, writer.select_all_waiters, writer.select_waiters)
+        circle = circles.find_circle(newcomers, writer.edges.select_all_waiters, writer.edges.select_waiters)
         if circle is not None:
             raise CyclicDependency(circle)
 
@@ -191,10 +191,10 @@ def _taken_over(ledger: Ledger, task: NewTask, replaced: Row | None) -> Sequence
         return ()
     if replaced is not None:
         ledger.write_edges()
-        return ledger.writer.select_dependents([replaced.id])
+        return ledger.writer.edges.select_dependents([replaced.id])
     if task.retry_of is not None:
         ledger.write_edges()
-        return ledger.writer.select_dependents(ledger.writer.select_line(task.retry_of))
+        return ledger.writer.edges.select_dependents(ledger.writer.edges.select_line(task.retry_of))
     return ()
 
 
@@ -203,10 +203,10 @@ def take_over(ledger: Ledger, old: Sequence[int], new_id: int) -> None:
     if not ledger.has_edges():
         return
     ledger.flush()
-    pairs = ledger.writer.select_dependents(old)
+    pairs = ledger.writer.edges.select_dependents(old)
     if not pairs:
         return
-    ledger.writer.move_edges(old, new_id)
+    ledger.writer.edges.move_edges(old, new_id)
     for task_id, count in Counter(task_id for task_id, _ in pairs).items():
         row = ledger.row(task_id) if count > 1 else None
         if row is not None:

@@ -226,7 +226,7 @@ class Dispatcher(Actor):
         if isinstance(message, (SetDispatching, Measure)) and message.reply is not None:
             message.reply.fail(crash_of(self.mailbox.name, error))
 
-    def _handle(self, message: Message) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm a message
+    def _handle(self, message: Message) -> None:  # noqa: C901, PLR0912 - one arm a message
         match message:
             case TasksReady(tasks):
                 self._queue.offer(tasks)

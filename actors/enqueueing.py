@@ -18,7 +18,7 @@ from millrace.model.lanes import make_lane
 from millrace.model.rows import Delay, NewRow, NewTask, Phase, Row
 from millrace.model.statuses import FAILED_ENDS, DuplicatePolicy, SubmitKind, TaskStatus
 from millrace.model.tags import decode_tags, encode_tags, merge_tags
-from millrace.store.writer import KeyScope
+from millrace.store.keys import KeyScope
 
 NORMAL: Final = 128
 _encode = msgspec.json.Encoder().encode
@@ -198,7 +198,7 @@ def _find_holders(ledger: Ledger, scopes: Sequence[KeyScope]) -> tuple[dict[int,
     if not scopes:
         return {}, set()
     former, places = _former_scopes(ledger, scopes)
-    next_id, found, winding = ledger.writer.find_holders([*scopes, *former])
+    next_id, found, winding = ledger.writer.keys.find_holders([*scopes, *former])
     ledger.note_next_id(next_id)
     ledger.load(found.values())
     rows: dict[int, Row] = {}
@@ -251,7 +251,7 @@ def _find_respawned(
         if spawner is None or run - spawner.round_run <= 1:
             continue
         ledger.flush()
-        spawned = ledger.writer.find_spawned(
+        spawned = ledger.writer.keys.find_spawned(
             [scopes[place] for place in places], spawner=spawner_id, round_run=spawner.round_run, run=run
         )
         for at, children in spawned.items():

@@ -15,7 +15,7 @@ STEP: Final = 500
 
 def sweep(ledger: Ledger) -> bool:
     """Expire a step of what is past its deadline, oldest deadline first. True while there may be more."""
-    ids = ledger.writer.select_late(ledger.steady_ms, STEP)
+    ids = ledger.writer.starts.select_late(ledger.steady_ms, STEP)
     expire_late(ledger, ids)
     return len(ids) == STEP
 

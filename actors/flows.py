@@ -33,7 +33,7 @@ def open_flow(ledger: Ledger, new: NewFlow) -> int:
     """The id of the active flow of that name and key, else of a new one."""
     if new.key is not None:
         ledger.flush()
-        found = ledger.writer.find_holders([(new.name, 0, 0, new.key)]).holders
+        found = ledger.writer.keys.find_holders([(new.name, 0, 0, new.key)]).holders
         if found:
             return found[0]
     flow_id = ledger.new_id()
@@ -41,7 +41,7 @@ def open_flow(ledger: Ledger, new: NewFlow) -> int:
     if key is None:
         key = str(flow_id)
         ledger.flush()
-        if ledger.writer.find_holders([(new.name, 0, 0, key)]).holders:
+        if ledger.writer.keys.find_holders([(new.name, 0, 0, key)]).holders:
             hold = Hold.NEVER  # somebody was given this very key: they keep it
     row = NewRow(
         id=flow_id,

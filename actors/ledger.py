@@ -226,7 +226,7 @@ class Ledger:
     def has_edges(self) -> bool:
         """Whether any task waits for another: asked once a transaction, so that ends cost nothing more where none does."""
         if self._has_edges is None:
-            self._has_edges = self.writer.has_edges()
+            self._has_edges = self.writer.edges.has_edges()
         return self._has_edges
 
     def add_edges(self, task_id: int, dependencies: Iterable[int]) -> int:
@@ -252,15 +252,17 @@ class Ledger:
     def write_edges(self) -> None:
         """Write who waits for whom now, where a later statement has to find it."""
         if self._dropped_edges:
-            self.writer.delete_edges_of(self._dropped_edges)
+            self.writer.edges.delete_edges_of(self._dropped_edges)
             self._dropped_edges = []
         if self._new_edges:
-            self.writer.insert_edges([(task_id, one) for task_id, wanted in self._new_edges.items() for one in wanted])
+            self.writer.edges.insert_edges(
+                [(task_id, one) for task_id, wanted in self._new_edges.items() for one in wanted]
+            )
             self._new_edges = {}
 
     def meet(self, met: Mapping[int, int]) -> list[int]:
         """So many dependencies of tasks have settled; those of them that wait for nothing more. After ``flush``."""
-        freed = self.writer.meet_dependencies(list(met.items()))
+        freed = self.writer.edges.meet_dependencies(list(met.items()))
         for task_id in met.keys() & self._rows.keys():
             self._rows[task_id].unmet -= met[task_id]
         return freed

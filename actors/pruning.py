@@ -16,7 +16,8 @@ from millrace.actors.policy.retention import DELAY_S, MAX_OVER, STEP, Verdict, j
 from millrace.actors.times import Times
 from millrace.model.retention import Retention
 from millrace.model.rows import OldRow
-from millrace.store.writer import Released, Shelf, Writer
+from millrace.store.shelves import Released, Shelf
+from millrace.store.writer import Writer
 
 _FIRST: Final = (-1, 0)
 
@@ -169,7 +170,7 @@ class Pruner:
         """Decide over a page of rows, in the open transaction. Returns answers to be given after the commit."""
         if self._sweeps:
             return self._sweep(writer, self._sweeps[0])
-        version = writer.data_version()
+        version = writer.shelves.data_version()
         if not self._is_loaded or version != self._version:
             self._version = version
             self._load(writer)
@@ -193,13 +194,13 @@ class Pruner:
     def _begin(self, writer: Writer, shelf: Shelf, max_count: int | None) -> _Stand:
         stand = _Stand(shelf)
         if max_count == 0:
-            _, newest = writer.measure_newest(shelf, 1)
+            _, newest = writer.shelves.measure_newest(shelf, 1)
             stand.border = 0 if newest is None else newest + 1
         elif max_count is not None:
-            stand.counted, first = writer.measure_newest(shelf, max_count)
+            stand.counted, first = writer.shelves.measure_newest(shelf, max_count)
             stand.border = first if first is not None and stand.counted == max_count else 0
         if self._max_age_ms is not None:
-            oldest = writer.select_oldest(shelf, 0, 1)
+            oldest = writer.shelves.select_oldest(shelf, 0, 1)
             stand.oldest_ms = oldest[0].finished_at_ms if oldest else None
         return stand
 
@@ -221,10 +222,10 @@ class Pruner:
     def _decide(
         self, writer: Writer, stand: _Stand, limit: int, excess: int, before_ms: int | None
     ) -> tuple[list[OldRow], Verdict]:
-        page = writer.select_oldest(stand.shelf, stand.after, limit)
+        page = writer.shelves.select_oldest(stand.shelf, stand.after, limit)
         verdict = judge(page, after=stand.after, border=stand.border, excess=excess, before_ms=before_ms)
         if verdict.doomed:
-            writer.prune(verdict.doomed)
+            writer.shelves.prune(verdict.doomed)
             self._pruned += len(verdict.doomed)
         stand.after = verdict.after
         stand.counted -= verdict.counted
@@ -235,10 +236,10 @@ class Pruner:
     def _release(self, writer: Writer, holder: _Holder) -> None:
         """A page of what it held. Who holds some of it besides is remembered in its place."""
         until = (self._dead_letters.after, self._others.after)
-        page = writer.select_released(holder.task_id, holder.what, holder.after, until, STEP)
+        page = writer.shelves.select_released(holder.task_id, holder.what, holder.after, until, STEP)
         doomed = [seq for _, seq, still_held_by in page if still_held_by is None]
         if doomed:
-            writer.prune(doomed)
+            writer.shelves.prune(doomed)
         self._holders.update(still_held_by for _, _, still_held_by in page if still_held_by is not None)
         if len(page) == STEP:
             holder.after = page[-1][:2]

@@ -17,7 +17,7 @@ def recover_runs(ledger: Ledger, *, max_crashes: int) -> None:
 
     Their number is bounded by what ran when the process died.
     """
-    ids = ledger.writer.select_executing()
+    ids = ledger.writer.starts.select_executing()
     ledger.load(ids)
     for task_id in ids:
         row = ledger.row(task_id)
@@ -61,25 +61,25 @@ def resume_cascades(ledger: Ledger) -> None:
 def rename_former(ledger: Ledger) -> bool:
     """Give what is stored under former names of this program's tasks their present ones. True while there is more."""
     for alias, name in ledger.catalog.aliases().items():
-        found = ledger.writer.select_named(alias, name, STEP)
+        found = ledger.writer.names.select_named(alias, name, STEP)
         if found:
-            ledger.writer.rename_tasks(
+            ledger.writer.names.rename_tasks(
                 name,
                 [(row.id, lane_of(name, row.grp, row.bounded_parent, row.priority), row.loses_key) for row in found],
             )
             return True
-        if ledger.writer.rename_settled(alias, name, STEP):
+        if ledger.writer.names.rename_settled(alias, name, STEP):
             return True
-        ledger.writer.rename_series(alias, name)
+        ledger.writer.names.rename_series(alias, name)
     return False
 
 
 def park_unknown(ledger: Ledger) -> bool:
     """Park pending tasks whose name this program does not know. True while there are more."""
-    for name in ledger.writer.select_names():
+    for name in ledger.writer.names.select_names():
         if name.startswith("flow::") or ledger.catalog.traits(name) is not None:
             continue
-        ids = ledger.writer.select_to_park(name, STEP)
+        ids = ledger.writer.names.select_to_park(name, STEP)
         if not ids:
             continue
         ledger.load(ids)
@@ -94,7 +94,7 @@ def park_unknown(ledger: Ledger) -> bool:
 
 def unpark_known(ledger: Ledger, after: int) -> int | None:
     """Make parked tasks that this program knows pending again, a page at a time. Where the next page begins, None at the end."""
-    page = ledger.writer.select_parked(after, STEP)
+    page = ledger.writer.names.select_parked(after, STEP)
     known = [task_id for task_id, name in page if ledger.catalog.traits(name) is not None]
     ledger.load(known)
     for task_id in known:
@@ -108,4 +108,4 @@ def unpark_known(ledger: Ledger, after: int) -> int | None:
 
 def let_age(ledger: Ledger) -> bool:
     """Have waiting raise tasks that were stored when it raised nobody. True while there are more."""
-    return ledger.writer.let_age(STEP) == STEP
+    return ledger.writer.starts.let_age(STEP) == STEP

@@ -128,7 +128,7 @@ def _find_holder(ledger: Ledger, series: SeriesRow) -> tuple[int | None, bool]:
     if not series.holds_key:
         return None, False
     ledger.flush()
-    found = ledger.writer.find_holders([(series.name, 0, 0, series.key)])
+    found = ledger.writer.keys.find_holders([(series.name, 0, 0, series.key)])
     ledger.note_next_id(found.next_id)
     return found.holders.get(0), bool(found.winding.get(0))
 

@@ -62,7 +62,7 @@ def repeat(ledger: Ledger, task_id: int, *, dead_letters_only: bool) -> Stored:
         version=old.version,
         expected_io=old.expected_io,
     )
-    line = ledger.writer.select_line(old.id)
+    line = ledger.writer.edges.select_line(old.id)
     stored = enqueue(ledger, [new])[0]
     if stored.kind is SubmitKind.INSERTED:
         depending.take_over(ledger, line, stored.id)

@@ -123,10 +123,10 @@ def _release_key(ledger: Ledger, row: Row) -> None:
     present = ledger.catalog.aliases().get(row.name)
     if present is not None:
         scopes.append((present, *scopes[0][1:]))  # what replaced it before a start gave it its present name
-    held = ledger.writer.find_held(scopes)
+    held = ledger.writer.keys.find_held(scopes)
     if not held:
         return
-    winding = set[int]().union(*ledger.writer.find_holders(scopes).winding.values()) - {row.id}
+    winding = set[int]().union(*ledger.writer.keys.find_holders(scopes).winding.values()) - {row.id}
     if any(ledger.has_settled(task_id) is None for task_id in winding):
         return
     ledger.load(held)

@@ -52,8 +52,8 @@ class Upkeep:
         del request
         recurring.look(ledger, DUE_STEP)
         ledger.flush()
-        ids = ledger.writer.promote_due(ledger.steady_ms, DUE_STEP)
-        ids += ledger.writer.promote_due(ledger.now_ms, DUE_STEP, by_wall_clock=True)
+        ids = ledger.writer.starts.promote_due(ledger.steady_ms, DUE_STEP)
+        ids += ledger.writer.starts.promote_due(ledger.now_ms, DUE_STEP, by_wall_clock=True)
         ledger.load(ids)
         due = [row for task_id in ids if (row := ledger.row(task_id)) is not None]
         ledger.load(row.parent_id for row in due if row.limited and row.parent_id is not None)
@@ -65,9 +65,9 @@ class Upkeep:
         """What the clock waits for next, of tasks and of series."""
         writer, steady, wall = ledger.writer, Delay.STEADY, Delay.WALL
         message = NextDue(
-            earlier(writer.next_due(), writer.series.next_due(steady)),
+            earlier(writer.starts.next_due(), writer.series.next_due(steady)),
             is_exact=True,
-            wall_ms=earlier(writer.next_due(by_wall_clock=True), writer.series.next_due(wall)),
+            wall_ms=earlier(writer.starts.next_due(by_wall_clock=True), writer.series.next_due(wall)),
         )
         self._delivery.next_due(ledger.effects, message)
 

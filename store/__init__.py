@@ -7,7 +7,10 @@
 | ``connection``, ``filesystem``, ``private`` | how a connection is opened and set; where a store may lie; ":memory:" |
 | ``opening`` | that a file is a store, whole, and still the one that was opened |
 | ``ownership``, ``fork`` | one process runs a store; a forked child keeps nothing of it |
-| ``session``, ``writer`` | the one writing connection: transactions, syncs, the log |
+| ``session``, ``writer`` | the one writing connection: transactions, syncs, the log; rows, and how they settle |
+| ``named`` | what the parts of the writer share; they are the next two lines, and ``series``, ``pausing``, ``tuning`` |
+| ``starts``, ``keys``, ``names`` | claims and what could be claimed; who holds a key; names that changed or are unknown |
+| ``edges``, ``shelves`` | who waits for whom; the history as its pruning sees it |
 | ``readers``, ``records`` | read-only connections for any thread; records |
 | ``looking``, ``outcomes``, ``snapshots`` | lists and counts by any filters; how tasks have ended lately; all of one moment |
 | ``series`` | the series of recurring tasks: the writer's statements, and the list for users |

@@ -1,18 +1,15 @@
 """What is paused: the statements of the writing connection for it, and what readers see of it."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-import apsw
 import msgspec
 
 from millrace.model.pauses import Pause, Scope
+from millrace.store.named import Named, chunks, json_text
 from millrace.store.readers import Readers
 from millrace.store.statements import SQL
 
-CHUNK: Final = 1000
-"""Ids a statement takes at once."""
-_encode = msgspec.json.Encoder().encode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_groups = msgspec.json.Decoder(list[tuple[int, str]]).decode
 _SUFFIX: Final[dict[Scope, str]] = {"scheduler": "", "domain": "_of_domain", "group": "_of_group"}
@@ -24,18 +21,8 @@ def read_pauses(readers: Readers) -> list[Pause]:
         return [Pause(*row) for row in connection.execute(SQL["select_pauses"])]
 
 
-class PauseWriter:
-    """Named statements about pauses, in the writer's transaction.
-
-    Args:
-        cursor: the writer's.
-    """
-
-    def __init__(self, cursor: apsw.Cursor) -> None:
-        self._cursor = cursor
-
-    def _value(self, statement: str, /, **bindings: Any) -> Any:
-        return self._cursor.execute(SQL[statement], bindings).get
+class PauseWriter(Named):
+    """Named statements about pauses, in the writer's transaction."""
 
     def load(self) -> list[Pause]:
         """All pauses in force."""
@@ -72,16 +59,15 @@ class PauseWriter:
     def select_unpaused(self, ids: Sequence[int]) -> list[int]:
         """Those of the ids that no pause of a group or domain holds."""
         found: list[int] = []
-        for start in range(0, len(ids), CHUNK):
-            found += _decode_ids(self._value("select_unpaused", ids=_encode(ids[start : start + CHUNK]).decode()))
+        for part in chunks(ids):
+            found += _decode_ids(self._value("select_unpaused", ids=json_text(part)))
         return found
 
     def select_groups(self, ids: Sequence[int]) -> dict[int, str]:
         """The groups of those of the tasks that have one, active or settled."""
         found: dict[int, str] = {}
-        for start in range(0, len(ids), CHUNK):
-            text = self._value("select_groups", ids=_encode(ids[start : start + CHUNK]).decode())
-            found.update(_decode_groups(text))
+        for part in chunks(ids):
+            found.update(_decode_groups(self._value("select_groups", ids=json_text(part))))
         return found
 
 

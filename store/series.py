@@ -1,7 +1,6 @@
 """The series of recurring tasks in the store: what the writer does with them, and the list that users read."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import apsw
 import msgspec
@@ -9,41 +8,28 @@ import msgspec
 from millrace.model.durations import ms_to_datetime
 from millrace.model.rows import SeriesRow
 from millrace.model.schedule import ScheduleInfo, decode_schedule
+from millrace.store.named import Named, json_text
 from millrace.store.readers import Readers
 from millrace.store.statements import SQL
 
-_encode = msgspec.json.Encoder().encode
 _decode_series = msgspec.json.Decoder(list[SeriesRow]).decode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 
 
-class SeriesTable:
-    """Named statements on the writing connection, in the writer's transaction. Used by the persistence actor's thread.
-
-    Args:
-        cursor: the writer's.
-    """
-
-    def __init__(self, cursor: apsw.Cursor) -> None:
-        self._cursor = cursor
-
-    def _run(self, statement: str, /, **bindings: Any) -> None:
-        self._cursor.execute(SQL[statement], bindings)
-
-    def _value(self, statement: str, /, **bindings: Any) -> Any:
-        return self._cursor.execute(SQL[statement], bindings).get
+class SeriesTable(Named):
+    """Named statements on the writing connection, in the writer's transaction. Used by the persistence actor's thread."""
 
     def load(self, ids: Sequence[int]) -> list[SeriesRow]:
         """The series among these ids."""
-        return _decode_series(self._value("load_series", ids=_encode(ids).decode()))
+        return _decode_series(self._value("load_series", ids=json_text(ids)))
 
     def insert(self, series: SeriesRow) -> None:
         """A new series."""
-        self._run("insert_series", series=_encode([series]).decode())
+        self._run("insert_series", series=json_text([series]))
 
     def update(self, series: Sequence[SeriesRow]) -> None:
         """Write these back."""
-        self._run("update_series", series=_encode(series).decode())
+        self._run("update_series", series=json_text(series))
 
     def delete(self, series_id: int) -> None:
         """Forget a series."""

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-import apsw
-
+from millrace.store.named import Named
 from millrace.store.statements import SQL
 
 
@@ -16,15 +15,8 @@ class TunedRow(NamedTuple):
     replaced: str
 
 
-class TuningWriter:
-    """Named statements about tuning, in the writer's transaction.
-
-    Args:
-        cursor: the writer's.
-    """
-
-    def __init__(self, cursor: apsw.Cursor) -> None:
-        self._cursor = cursor
+class TuningWriter(Named):
+    """Named statements about tuning, in the writer's transaction."""
 
     def load(self) -> list[TunedRow]:
         """All that was set."""
@@ -32,13 +24,13 @@ class TuningWriter:
 
     def put(self, row: TunedRow) -> None:
         """Set a value, also once more."""
-        self._cursor.execute(SQL["put_tuning"], row._asdict())
+        self._run("put_tuning", **row._asdict())
 
     def delete(self, kind: str, name: str) -> None:
         """The program's own value is in force again."""
-        self._cursor.execute(SQL["delete_tuning"], {"kind": kind, "name": name})
+        self._run("delete_tuning", kind=kind, name=name)
 
     def rename(self, kind: str, name: str, present: str) -> bool:
         """Move what was set for one name to another, unless that has a setting of its own. False where nothing was set."""
-        self._cursor.execute(SQL["rename_tuning"], {"kind": kind, "name": name, "present": present})
-        return self._cursor.connection.changes() > 0
+        self._run("rename_tuning", kind=kind, name=name, present=present)
+        return self._changes() > 0

@@ -10,7 +10,8 @@ from millrace.actors.policy.retention import STEP
 from millrace.actors.pruning import Pruner
 from millrace.model.retention import Retention
 from millrace.model.rows import OldRow
-from millrace.store.writer import Released, Shelf, Writer
+from millrace.store.shelves import Released, Shelf
+from millrace.store.writer import Writer
 
 
 @dataclass

@@ -179,7 +179,7 @@ class PauseMachine(RuleBasedStateMachine):
         wanted = data.draw(st.lists(st.sampled_from(pending), min_size=1, unique=True))
         with self.turn() as ledger:
             may_start = pausing.startable(ledger, wanted)
-            started = {claim.id for claim in ledger.writer.claim(may_start, self.now_ms, self.now_ms)}
+            started = {claim.id for claim in ledger.writer.starts.claim(may_start, self.now_ms, self.now_ms)}
         assert started == {task_id for task_id in wanted if not self.is_held(self.tasks[task_id])}
         for task_id in started:
             self.tasks[task_id].status = "running"

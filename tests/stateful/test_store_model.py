@@ -103,7 +103,7 @@ class StoreMachine(RuleBasedStateMachine):
                 ledger.effects.cascades += cancelling.cascade(ledger, closed)  # which may have closed more
                 depending.follow(ledger)
             ledger.flush()
-            for claim in writer.load_claimed(ledger.effects.continues):
+            for claim in writer.starts.load_claimed(ledger.effects.continues):
                 self.claims[claim.id] = claim
         self.heard += ledger.effects.events
 
@@ -178,10 +178,10 @@ class StoreMachine(RuleBasedStateMachine):
         """The most urgent ready tasks start."""
         chosen = self.model.ready()[:count]
         with self.turn() as ledger:
-            lanes = ledger.writer.select_lanes(0, 1000)
-            ready = sorted(entry for lane in lanes for entry in ledger.writer.select_ready(lane, START, 1000))
+            lanes = ledger.writer.starts.select_lanes(0, 1000)
+            ready = sorted(entry for lane in lanes for entry in ledger.writer.starts.select_ready(lane, START, 1000))
             assert [entry.id for entry in ready] == [task.id for task in self.model.ready()]
-            claims = ledger.writer.claim([task.id for task in chosen], self.now_ms, self.now_ms)
+            claims = ledger.writer.starts.claim([task.id for task in chosen], self.now_ms, self.now_ms)
             expiring.expire_late(ledger, [task.id for task in chosen if task.id not in {claim.id for claim in claims}])
         in_time = [task for task in chosen if not self.model.is_late(task)]
         for task in in_time:
@@ -238,8 +238,8 @@ class StoreMachine(RuleBasedStateMachine):
         """All cancel hooks that are due start."""
         due = [task for task in self.model.active if task.phase == "hook" and not task.is_executing]
         with self.turn() as ledger:
-            found = ledger.writer.select_hooks(0, 100)
-            claims = ledger.writer.claim_hooks(found)
+            found = ledger.writer.starts.select_hooks(0, 100)
+            claims = ledger.writer.starts.claim_hooks(found)
         assert found == [task.id for task in due]
         for task in due:
             self.model.start_hook(task)

@@ -11,8 +11,9 @@ from millrace.actors.policy.lines import START
 from millrace.model.lanes import make_lane
 from millrace.model.rows import Claim, NewRow, Phase, PlainEnd, Ready, Row
 from millrace.store.connection import Location, set_writer
+from millrace.store.named import CHUNK
 from millrace.store.opening import open_store
-from millrace.store.writer import CHUNK, Writer
+from millrace.store.writer import Writer
 
 NEW: dict[str, Any] = {
     "id": 1,
@@ -185,21 +186,21 @@ def test_a_claim_has_each_column_in_its_field(writer: Writer) -> None:
     writer.insert_tasks([new(500)])
     values = DISTINCT | {"child_active": 0, "limited": 1}
     fill(writer, 500, **values)
-    (claim,) = writer.claim([500], 77, 30)
+    (claim,) = writer.starts.claim([500], 77, 30)
     columns = stored(writer)[0]
     assert (columns["status"], columns["executing"], columns["run"]) == ("running", 1, values["run"] + 1)
     assert (columns["started_at_ms"], columns["phase_runs"]) == (77, values["phase_runs"] + 1)
     said = msgspec.structs.asdict(claim)
     assert said.pop("memo") is None  # a body needs none
     assert said == {field: columns[field] for field in Claim.__struct_fields__ if field != "memo"}
-    assert writer.load_claimed([500]) == [claim]
+    assert writer.starts.load_claimed([500]) == [claim]
 
 
 def test_a_finalizer_is_claimed_with_the_memo(writer: Writer) -> None:
     """It is called with it."""
     writer.insert_tasks([new(1)])
     fill(writer, 1, phase=int(Phase.FINALIZER), memo='"memo"')
-    assert [claim.memo for claim in writer.claim([1], 77, 77)] == ['"memo"']
+    assert [claim.memo for claim in writer.starts.claim([1], 77, 77)] == ['"memo"']
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_what_is_not_ready_loses_the_race(writer: Writer, state: dict[str, Any])
     writer.insert_tasks([new(1), new(2)])
     fill(writer, 1, **state)
     before = stored(writer)[0]
-    assert [claim.id for claim in writer.claim([1, 2, 3], 77, 77)] == [2]
+    assert [claim.id for claim in writer.starts.claim([1, 2, 3], 77, 77)] == [2]
     assert stored(writer)[0] == before
 
 
@@ -226,10 +227,10 @@ def test_a_hook_is_claimed_once(writer: Writer) -> None:
     """Only where it is due, and nothing of its task executes."""
     writer.insert_tasks([new(1), new(2)])
     fill(writer, 1, status="cancelling", phase=int(Phase.HOOK))
-    assert writer.select_hooks(0, 10) == [1]
-    assert [claim.id for claim in writer.claim_hooks([1, 2])] == [1]
-    assert writer.claim_hooks([1, 2]) == []
-    assert writer.select_hooks(0, 10) == []
+    assert writer.starts.select_hooks(0, 10) == [1]
+    assert [claim.id for claim in writer.starts.claim_hooks([1, 2])] == [1]
+    assert writer.starts.claim_hooks([1, 2]) == []
+    assert writer.starts.select_hooks(0, 10) == []
     assert stored(writer)[0]["status"] == "cancelling"
 
 
@@ -243,7 +244,7 @@ def test_more_rows_than_a_statement_takes_are_all_taken(writer: Writer) -> None:
     for row in rows:
         row.priority = 200
     writer.update_rows(rows)
-    claims = writer.claim(list(ids), 5, 5)
+    claims = writer.starts.claim(list(ids), 5, 5)
     assert {claim.priority for claim in claims} == {200}
     assert len(claims) == count
     assert len(writer.settle_plain([PlainEnd(n, 1, None, 0.1, None) for n in ids], 9)) == count
@@ -260,19 +261,19 @@ def test_ready_tasks_of_a_lane_come_in_the_order_of_starts(writer: Writer) -> No
     io = "[1,2,3,4]"
     everything = [Ready(7, 0, 4, 0, lane, None, 7, io)]
     everything += [Ready(7, 1, n, 0, lane, None, 100 - n, io) for n in (1, 2, 3)]
-    assert writer.select_ready(lane, START, 10) == everything
-    assert writer.select_ready(lane, START, 2) == everything[:2]
-    assert writer.select_ready(lane, (0, 4), 10) == everything[1:]
+    assert writer.starts.select_ready(lane, START, 10) == everything
+    assert writer.starts.select_ready(lane, START, 2) == everything[:2]
+    assert writer.starts.select_ready(lane, (0, 4), 10) == everything[1:]
     eldest = sorted(everything, key=lambda task: task.since_ms)
-    assert writer.select_ready(lane, START, 10, eldest=True) == eldest
-    assert writer.select_ready(lane, (7, 4), 2, eldest=True) == eldest[1:3]
+    assert writer.starts.select_ready(lane, START, 10, eldest=True) == eldest
+    assert writer.starts.select_ready(lane, (7, 4), 2, eldest=True) == eldest[1:3]
 
 
 def test_a_page_says_how_many_children_their_parent_allows(writer: Writer) -> None:
     """As its row says now."""
     lane = make_lane("play::body", None, 1, 7)
     writer.insert_tasks([new(1, child_concurrency=3), new(2, parent_id=1, limited=1, lane=lane.number)])
-    assert [task.bound for task in writer.select_ready(lane, START, 10)] == [3]
+    assert [task.bound for task in writer.starts.select_ready(lane, START, 10)] == [3]
 
 
 def test_lanes_with_ready_tasks_are_found_page_by_page(writer: Writer) -> None:
@@ -287,21 +288,21 @@ def test_lanes_with_ready_tasks_are_found_page_by_page(writer: Writer) -> None:
         }
         writer.insert_tasks([new(10 * at + n + 10, **values) for n in range(3)])
     writer.insert_tasks([new(1, lane=5, delayed=1), new(2, lane=6, held=1), new(3, lane=8, status="waiting")])
-    assert writer.select_lanes(0, 10) == lanes
-    assert writer.select_lanes(0, 3) == lanes[:3]
-    assert writer.select_lanes(lanes[2].number, 3) == lanes[3:]
+    assert writer.starts.select_lanes(0, 10) == lanes
+    assert writer.starts.select_lanes(0, 3) == lanes[:3]
+    assert writer.starts.select_lanes(lanes[2].number, 3) == lanes[3:]
 
 
 def test_what_is_past_its_time_to_live_does_not_start(writer: Writer) -> None:
     """S-210: to the millisecond, by the clock that nobody sets; a finalizer starts all the same."""
     writer.insert_tasks([new(1, expires_at_ms=49), new(2, expires_at_ms=50), new(3, expires_at_ms=49, phase=0)])
-    assert [claim.id for claim in writer.claim([1, 2, 3], 9, 50)] == [2, 3]
+    assert [claim.id for claim in writer.starts.claim([1, 2, 3], 9, 50)] == [2, 3]
 
 
 def test_a_start_begins_the_time_to_live_that_counts_from_it(writer: Writer) -> None:
     """S-208: the first one only."""
     writer.insert_tasks([new(1, expires_at_ms=None, ttl_ms=30, ttl_first=1)])
-    (claim,) = writer.claim([1], 9, 50)
+    (claim,) = writer.starts.claim([1], 9, 50)
     assert stored(writer)[0]["expires_at_ms"] == 80
     assert claim.expires_at_ms == 80
 
@@ -309,7 +310,7 @@ def test_a_start_begins_the_time_to_live_that_counts_from_it(writer: Writer) -> 
 def test_a_start_says_how_long_it_waited_and_by_which_priority_it_came(writer: Writer) -> None:
     """S-269, S-271."""
     writer.insert_tasks([new(1, ready_ms=20), new(2, ready_ms=50)])
-    claims = writer.claim([1, 2], 9, 50, {1: 5, 2: 7})
+    claims = writer.starts.claim([1, 2], 9, 50, {1: 5, 2: 7})
     assert [claim.effective for claim in claims] == [5, 7]
     assert [(row["waited_ms"], row["effective"]) for row in stored(writer)] == [(30, 5), (0, 7)]
 
@@ -317,17 +318,17 @@ def test_a_start_says_how_long_it_waited_and_by_which_priority_it_came(writer: W
 def test_due_tasks_are_promoted_in_the_order_of_their_times(writer: Writer) -> None:
     """No more than asked for; the next time is that of the earliest that is left."""
     writer.insert_tasks([new(n, delayed=True, run_at_ms=100 - n) for n in range(1, 6)])
-    assert writer.next_due() == 95
-    assert writer.promote_due(97, 2) == [5, 4]
-    assert writer.next_due() == 97
-    assert writer.promote_due(96, 10) == []
+    assert writer.starts.next_due() == 95
+    assert writer.starts.promote_due(97, 2) == [5, 4]
+    assert writer.starts.next_due() == 97
+    assert writer.starts.promote_due(96, 10) == []
 
 
 def test_ids_go_on_after_their_rows_are_gone(writer: Writer) -> None:
     """An id never comes back."""
     assert writer.next_id() == 1
     writer.insert_tasks([new(1), new(2)])
-    writer.claim([2], 1, 1)
+    writer.starts.claim([2], 1, 1)
     writer.settle_plain([PlainEnd(2, 1, None, 0.0, None)], 5)
     assert writer.next_id() == 3
 
@@ -346,7 +347,7 @@ def test_texts_come_back_as_they_went_in(writer: Writer) -> None:
     writer.insert_tasks([new(n, key=text, label=text) for n, text in enumerate(texts, 1)])
     assert [(row.key, row.label) for row in writer.load_rows(list(range(1, len(texts) + 1)))] == [(t, t) for t in texts]
     scopes = [("play::body", 0, 0, text) for text in texts]
-    assert sorted(writer.find_holders(scopes).holders.values()) == list(range(1, len(texts) + 1))
+    assert sorted(writer.keys.find_holders(scopes).holders.values()) == list(range(1, len(texts) + 1))
 
 
 def test_a_transaction_takes_the_write_lock_at_once(writer: Writer, location: Location) -> None:

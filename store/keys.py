@@ -1,0 +1,66 @@
+"""Keys of active tasks, and who holds them: the statements of the writing connection for it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from millrace.store.named import CHUNK, Named, json_text
+
+_decode_ids = msgspec.json.Decoder(list[int]).decode
+_decode_holders = msgspec.json.Decoder(tuple[int | None, list[tuple[int, int, int]]]).decode
+_decode_found = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
+
+KeyScope = tuple[str, int, int, str]
+"""Task name, parent id or 0, round of the parent, key: within it a key is unique among active tasks."""
+
+
+class Holders(NamedTuple):
+    """Who has the keys that were asked for, by their places: at most one holds a key, others may wind down under it."""
+
+    next_id: int
+    holders: dict[int, int]
+    winding: dict[int, set[int]]
+
+
+class KeyWriter(Named):
+    """Named statements about keys, in the writer's transaction."""
+
+    def find_holders(self, scopes: Sequence[KeyScope]) -> Holders:
+        """Which active tasks have these keys, and which id comes next."""
+        holders: dict[int, int] = {}
+        winding: dict[int, set[int]] = {}
+        next_id: int | None = None
+        for start in range(0, len(scopes), CHUNK):
+            text = self._value("find_holders", keys=json_text(scopes[start : start + CHUNK]))
+            next_id, found = _decode_holders(text)
+            for place, task_id, is_winding in found:
+                if is_winding:
+                    winding.setdefault(start + place, set()).add(task_id)
+                else:
+                    holders[start + place] = task_id
+        return Holders(next_id or 1, holders, winding)
+
+    def find_held(self, scopes: Sequence[KeyScope]) -> list[int]:
+        """The tasks that wait for a cancelled one under these keys."""
+        return _decode_ids(self._value("find_held", keys=json_text(scopes)))
+
+    def find_spawned(
+        self, scopes: Sequence[KeyScope], *, spawner: int, round_run: int, run: int
+    ) -> dict[int, list[tuple[int, str]]]:
+        """What earlier runs of the spawner's round spawned: place in ``scopes`` to (id, status) of each.
+
+        A key under which this run has spawned itself is left out: within one run a key can be used again on purpose.
+        """
+        found: dict[int, list[tuple[int, str]]] = {}
+        for start in range(0, len(scopes), CHUNK):
+            text = self._value(
+                "find_spawned",
+                keys=json_text(scopes[start : start + CHUNK]),
+                spawner=spawner,
+                round_run=round_run,
+                run=run,
+            )
+            for place, task_id, status in _decode_found(text):
+                found.setdefault(start + place, []).append((task_id, status))
+        return {place: children for place, children in found.items() if all(status != "anew" for _, status in children)}

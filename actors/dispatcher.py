@@ -279,7 +279,7 @@ class Dispatcher(Actor):
                 assert_never(message)
 
     def _read_anew(self) -> None:
-        self._queue.read_anew()
+        self._queue.read_all_anew()
         self._hooks.look_again()
         self._persistence.tell(FindLanes())
 

@@ -436,7 +436,7 @@ class ReadyQueue:
             if line.order is not None:
                 self._to_open(line)
 
-    def read_anew(self) -> None:
+    def read_all_anew(self) -> None:
         """Forget what waits, but not what is held: the store has it, and may have other tasks than were told.
 
         All lanes are to be found once more: until they are, one that is new may have tasks in the store.

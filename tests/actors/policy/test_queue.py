@@ -501,7 +501,7 @@ def test_what_another_program_has_stored_is_found_when_the_queue_is_read_anew() 
     queue.start(queue.choose() or pytest.fail("expected task 1"))
     store.tasks = {n: ready(n, lane) for n, lane in ((2, old), (3, new), (4, met), (5, met))}
     assert start_all(queue, store) == []
-    queue.read_anew()
+    queue.read_all_anew()
     queue.offer([ready(5, met)])  # told by this program, in a lane of which the other's task is not known yet
     queue.found({old, new}, is_last=True)
     feed(queue, store)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from millrace import Domain, Retention, Scheduler, TaskStatus
 
@@ -45,16 +45,34 @@ class Tally:
 
 
 def open_scheduler(
-    directory: Path, domains: Iterable[Domain], *, durability: Literal["power", "process"] = "process"
+    directory: Path,
+    domains: Iterable[Domain],
+    *,
+    durability: Literal["power", "process"] = "process",
+    max_concurrency: int = THREADS,
+    **settings: Any,
 ) -> Scheduler:
-    """A scheduler with 8 threads on a file in that directory, not started, that prunes nothing."""
+    """A scheduler with 8 threads on a file in that directory, not started, that prunes nothing; settings are Scheduler's."""
     return Scheduler(
         directory / "millrace.db",
         domains=domains,
-        max_concurrency=THREADS,
+        max_concurrency=max_concurrency,
         retention=Retention(max_count=None),
         durability=durability,
+        **settings,
     )
+
+
+class CpuMeter:
+    """What this process takes of a processor while nothing happens but what the runtime does by itself."""
+
+    def __init__(self) -> None:
+        """Begins to count."""
+        self._began, self._used = time.perf_counter(), time.process_time()
+
+    def percent(self) -> float:
+        """Percent of one core since the beginning, all threads together."""
+        return (time.process_time() - self._used) / (time.perf_counter() - self._began) * 100
 
 
 def until_settled(scheduler: Scheduler, tally: Tally, count: int) -> None:

@@ -4,7 +4,24 @@ from importlib import import_module
 
 from bench.case import Case
 
-NAMES = ("flat", "one_by_one", "latency", "fanout", "siblings", "million", "parents", "scan", "scrape", "telling")
+NAMES = (
+    "flat",
+    "one_by_one",
+    "latency",
+    "fanout",
+    "siblings",
+    "million",
+    "parents",
+    "scan",
+    "scrape",
+    "telling",
+    "groups",
+    "behind",
+    "limited",
+    "dependencies",
+    "idle",
+    "day",
+)
 
 
 def load(name: str) -> Case:

@@ -20,6 +20,12 @@ _VARIANTS = {
     "parents": 1,
     "scan": 2,
     "telling": 6,
+    "groups": 6,
+    "behind": 2,
+    "limited": 2,
+    "dependencies": 2,
+    "idle": 2,
+    "day": 4,
 }
 
 

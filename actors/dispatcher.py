@@ -21,7 +21,6 @@ from millrace.actors.dispatches import (
     LanesFound,
     LeadChecked,
     Lent,
-    LookAgain,
     Measure,
     Message,
     PageLoaded,
@@ -65,8 +64,6 @@ from millrace.model.rows import Claim, Phase, Ready
 
 RECALL_AFTER_S: Final = 0.05
 """Runs claimed ahead that have not begun by then go back to the queue: their slots are held by longer ones than expected."""
-SOON_S: Final = 0.001
-"""Timers nearer to each other than this are one."""
 
 
 def _unknown(_name: str) -> None:
@@ -149,6 +146,7 @@ class Dispatcher(Actor):
         """No claim comes after this in the order of starts."""
         self._now = times.monotonic()
         self._look_at: float | None = None
+        """When something that waits may be able to start by the passing of time alone."""
         self._hooks = HookQueue(persistence)
         self._overdue = Overdue(
             mailbox,
@@ -217,9 +215,19 @@ class Dispatcher(Actor):
         """Take note of everything, then fill the slots once."""
         self._now = self._times.monotonic()
         self._queue.at(self._now, self._times.steady_ms())
+        if self._look_at is not None and self._look_at <= self._now:
+            self._gating.look_again(self._queue)
         for message in messages:
             self._handle(message)
         self._fill()
+
+    def wake_in(self) -> float | None:
+        """Until time alone may let something start: no timer of the clock's, whose thread would have to wake up, too."""
+        return None if self._look_at is None else max(0.0, self._look_at - self._times.monotonic())
+
+    def wake(self) -> None:
+        """It may by now."""
+        self.receive(())
 
     def fail_message(self, message: Message, error: BaseException) -> None:
         """Answer who waits."""
@@ -266,9 +274,6 @@ class Dispatcher(Actor):
                 self._on_set_dispatching(is_on, reply)
             case Measure(reply):
                 reply.set(self._measure())
-            case LookAgain():
-                self._look_at = None
-                self._gating.look_again(self._queue)
             case LeadChecked(ended_before):
                 self._on_lead_checked(ended_before)
             case TasksPreempted(priorities):
@@ -323,6 +328,7 @@ class Dispatcher(Actor):
 
     def _fill(self) -> None:
         """Claim what can start now, and ask for more of the queue where little of it is here."""
+        self._look_at = None
         if not self._is_dispatching:
             self._count_reasons(frozenset())
             return
@@ -331,7 +337,7 @@ class Dispatcher(Actor):
         picked = self._pick(room) if room > 0 else self._overtake()
         if picked:
             self._claim(picked, is_ahead=lead >= 4 * self._slots)
-            if lead and not self._is_watching_lead:
+            if self._queue.busy > self._slots and not self._is_watching_lead:
                 self._watch_lead()
         self._preemption.balance(self._queue, self._now)
         pages = self._queue.pages()
@@ -406,12 +412,7 @@ class Dispatcher(Actor):
         """Where time alone may let something start, look again then."""
         waits = (self._queue.next_look(), self._gating.due_in(self._now), self._preemption.look_in)
         wait_s = min((wait for wait in waits if wait is not None), default=None)
-        if wait_s is None:
-            return
-        at = self._now + wait_s
-        if self._look_at is None or at < self._look_at - SOON_S:
-            self._look_at = at
-            self._clock.tell(Arm(wait_s, self._address, LookAgain()))
+        self._look_at = None if wait_s is None else self._now + wait_s
 
     def _on_set_dispatching(self, is_on: bool, reply: Reply[None] | None) -> None:
         self._is_dispatching = is_on

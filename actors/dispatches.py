@@ -163,11 +163,6 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAgain:
-    """Timer: something that waits may be able to start by now."""
-
-
-@dataclass(frozen=True, slots=True)
 class LeadChecked:
     """Timer: have the runs that were claimed ahead begun?"""
 
@@ -195,7 +190,6 @@ Message: TypeAlias = (
     | SetDispatching
     | TasksPreempted
     | Measure
-    | LookAgain
     | LeadChecked
     | Readings
 )

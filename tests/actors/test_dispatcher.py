@@ -316,6 +316,26 @@ def test_it_counts_starts_that_rates_put_off() -> None:
     assert (counts["rate_limited", "", "task"], counts["rate_limited", "", "group"]) == (2, 1)
 
 
+def test_it_wakes_up_for_a_token_and_only_then() -> None:
+    """S-264, S-081: by itself, when it comes, and not at all where nobody waits for one, or nothing is started."""
+    stage = Watched(8)
+    stage.tell(SetLimits(Limits(8, task_rates={"play::body": RateLimit(1, 1)})))
+    stage.ready(1)
+    assert (stage.claimed(), stage.dispatcher.wake_in()) == ([1], None)
+    stage.ready(2)
+    assert (stage.claimed(), stage.dispatcher.wake_in()) == ([], 1.0)
+    stage.times.now += 0.25
+    assert stage.dispatcher.wake_in() == 0.75
+    stage.tell(SetDispatching(False))
+    assert stage.dispatcher.wake_in() is None
+    stage.tell(SetDispatching(True))
+    stage.times.now += 0.75
+    assert stage.dispatcher.wake_in() == 0.0
+    stage.dispatcher.wake()
+    assert (stage.claimed(), stage.dispatcher.wake_in()) == ([2], None)
+    assert stage.clock.take(Arm) == []
+
+
 def test_it_counts_what_waits_for_a_suspect() -> None:
     """S-361: tasks one crash short start one at a time, which is a limit too."""
     stage = Watched(8)

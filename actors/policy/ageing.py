@@ -1,45 +1,44 @@
 """How waiting makes a task more urgent: S-268 to S-270. In whole milliseconds, so that nothing is gained a moment early."""
 
-from math import floor
+from typing import Final
 
-from millrace.model.durations import ms_to_seconds, seconds_to_ms, to_seconds
+from millrace.model.durations import seconds_to_ms, to_seconds
 from millrace.model.limits import Aging
 
 
-def effective(aging: Aging | None, priority: int, waited_s: float) -> int:
-    """The priority that decides dispatch and throttle, as a plain int: it goes into statements.
+class Ages:
+    """Effective priorities by what has been waited. Its times are integers from the first: it is asked at every step of a task.
 
     Args:
-        aging: None: waiting changes nothing.
-        priority: the stored one.
-        waited_s: seconds spent ready (S-269).
+        aging: what is configured.
     """
-    if aging is None or priority <= aging.ceiling:
-        return int(priority)
-    return max(int(aging.ceiling), int(priority) - _steps(aging, _whole_ms(waited_s)))
 
+    def __init__(self, aging: Aging) -> None:
+        self._grace_ms = seconds_to_ms(to_seconds(aging.grace, "grace"))
+        # An interval below a nanosecond is rounded to nothing by ``seconds_to_ms``; time goes by the millisecond here.
+        self._interval_ms = max(1, seconds_to_ms(to_seconds(aging.interval, "interval")))
+        self.ceiling: Final = int(aging.ceiling)
+        self.urgent: Final = None if aging.urgent is None else int(aging.urgent)
 
-def next_step_in(aging: Aging | None, priority: int, waited_s: float) -> float | None:
-    """Seconds until the effective priority changes if the task goes on to wait; None: it will not."""
-    if aging is None or effective(aging, priority, waited_s) <= aging.ceiling:
-        return None
-    grace_ms, interval_ms = _times_ms(aging)
-    waited_ms = _whole_ms(waited_s)
-    return ms_to_seconds(grace_ms + (_steps(aging, waited_ms) + 1) * interval_ms - waited_ms)
+    def floor(self, priority: int) -> int:
+        """The most urgent that a task of this stored priority becomes."""
+        return min(int(priority), self.ceiling)
 
+    def level(self, priority: int, waited_ms: int) -> tuple[int, int | None]:
+        """The priority that decides dispatch and throttle, and in how many milliseconds it changes if the task goes on to wait.
 
-def _steps(aging: Aging, waited_ms: int) -> int:
-    grace_ms, interval_ms = _times_ms(aging)
-    return max(0, waited_ms - grace_ms) // interval_ms
+        Args:
+            priority: the stored one.
+            waited_ms: how long it has been ready (S-269).
 
-
-def _times_ms(aging: Aging) -> tuple[int, int]:
-    """An interval below a nanosecond is rounded to nothing by ``seconds_to_ms``; time goes by the millisecond here."""
-    return seconds_to_ms(to_seconds(aging.grace, "grace")), max(
-        1, seconds_to_ms(to_seconds(aging.interval, "interval"))
-    )
-
-
-def _whole_ms(seconds: float) -> int:
-    """The milliseconds that have passed whole; the float's own error is rounded off first (1.001 s are 1001 ms)."""
-    return floor(round(seconds * 1000, 6))
+        Returns:
+            The effective priority, a plain int, as it goes into statements; None in place of the time: it changes no more.
+        """
+        ceiling = self.ceiling
+        if priority <= ceiling:
+            return int(priority), None
+        steps = max(0, waited_ms - self._grace_ms) // self._interval_ms
+        effective = int(priority) - steps
+        if effective <= ceiling:
+            return ceiling, None
+        return effective, self._grace_ms + (steps + 1) * self._interval_ms - waited_ms

@@ -9,12 +9,11 @@ With fair shares the open lines stand by group, and the group is chosen before t
 """
 
 import heapq
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from millrace.actors.policy import ageing
+from millrace.actors.policy.ageing import Ages
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Bin, Line, Order, Place, Watch
 from millrace.actors.policy.scopes import Kind, Scope, Scopes, blocker
@@ -94,8 +93,8 @@ class ReadyQueue:
         preempt_at: int | None = None,
     ) -> None:
         self.scopes = Scopes(limits)
-        self._aging = aging
-        urgent = None if aging is None else aging.urgent
+        self._ages = None if aging is None else Ages(aging)
+        urgent = None if self._ages is None else self._ages.urgent
         self._urgent_from = -1 if urgent is None else urgent
         self._gate = gate
         self._is_gate_open = is_gate_open
@@ -146,12 +145,13 @@ class ReadyQueue:
             _, task_id = heapq.heappop(self._steps)
             line = self._of_task.get(task_id)
             task = None if line is None else line.get(task_id)
-            if line is not None and task is not None:
+            # One that was put in twice has two of these: only that which finds its level changed goes on to the next.
+            if line is not None and task is not None and self._order_of(task) != line.order_of(task_id):
                 self._put(line, task)
 
     def offer(self, tasks: Iterable[Ready]) -> None:
         """Tasks have become ready, or changed their place. What the horizon of its lane does not cover stays in the store."""
-        if self._aging is None and self._shares is None:
+        if self._ages is None and self._shares is None:
             tasks = self._offer_together(tasks)
         for task in tasks:
             if task.id in self._held:
@@ -509,11 +509,11 @@ class ReadyQueue:
     def _line(self, lane: Lane) -> Line:
         line = self._lines.get(lane.number)
         if line is None:
-            aging = self._aging
+            ages = self._ages
             line = Line(
                 lane,
-                ages=aging is not None,
-                floor=lane.priority if aging is None else min(lane.priority, aging.ceiling),
+                ages=ages is not None,
+                floor=lane.priority if ages is None else ages.floor(lane.priority),
                 is_complete=self._are_lanes_known and not self._looks,
             )
             self._lines[lane.number] = line
@@ -554,20 +554,26 @@ class ReadyQueue:
         before = line.order
         self._of_task[task.id] = line
         line.add(task, self._order_of(task))
+        self._watch_step(task)
         if self._shares is not None:
             self._count_demand(line)
         if line.order != before:
             self._to_open(line)
 
     def _order_of(self, task: Ready) -> Order:
-        aging = self._aging
-        if aging is None:
+        ages = self._ages
+        if ages is None:
             return (task.priority, task.phase, task.id)
-        waited_s = max(0, self._steady_ms - task.since_ms) / 1000
-        step_s = ageing.next_step_in(aging, task.priority, waited_s)
-        if step_s is not None:
-            heapq.heappush(self._steps, (self._steady_ms + max(1, math.ceil(step_s * 1000)), task.id))
-        return (ageing.effective(aging, task.priority, waited_s), task.phase, task.id)
+        effective, _ = ages.level(task.priority, max(0, self._steady_ms - task.since_ms))
+        return (effective, task.phase, task.id)
+
+    def _watch_step(self, task: Ready) -> None:
+        """Have the task put at its new place when its effective priority changes."""
+        if self._ages is None:
+            return
+        _, step_ms = self._ages.level(task.priority, max(0, self._steady_ms - task.since_ms))
+        if step_ms is not None:
+            heapq.heappush(self._steps, (self._steady_ms + step_ms, task.id))
 
     def _take_out(self, line: Line, task_id: int) -> Ready | None:
         before = line.order

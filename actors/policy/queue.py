@@ -168,7 +168,7 @@ class ReadyQueue:
                     for gone in line.trim(MOST_PAGE):
                         del self._of_task[gone]
                     self._count_demand(line)
-            elif not line.is_complete:
+            elif self._is_low(line):
                 self._want_more(line)
 
     def _offer_together(self, tasks: Iterable[Ready]) -> list[Ready]:
@@ -597,9 +597,13 @@ class ReadyQueue:
                 self._expose(scope, line)  # it may have stood in the open for those that wait there
             return
         self._to_open(line)
-        left = len(line) * 4
-        if not line.is_complete and (left < LEAST_PAGE or left < min(MOST_PAGE, WINDOW // len(self._lines))):
+        if self._is_low(line):
             self._want_more(line)
+
+    def _is_low(self, line: Line) -> bool:
+        """Whether the store has more of the line, and little of it is here."""
+        left = len(line) * 4
+        return not line.is_complete and (left < LEAST_PAGE or left < min(MOST_PAGE, WINDOW // len(self._lines)))
 
     # Bins
 

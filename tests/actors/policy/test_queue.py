@@ -489,6 +489,32 @@ def test_what_is_past_urgent_comes_before_shares_in_the_order_of_starts() -> Non
     assert start_all(queue, store) == [11]
 
 
+def test_news_of_what_lies_in_the_store_reads_no_page() -> None:
+    """S-081: while enough of the line is in memory, however much is submitted behind it; what is in memory stays as it is."""
+    lane = make_lane("a::x", None, None, 128)
+    queue, store = make(Limits(1), [ready(n, lane) for n in range(1, 5001)])
+    before = len(queue)
+    for n in range(5001, 5101):
+        store.tasks[n] = ready(n, lane)
+        queue.offer([store.tasks[n]])
+        assert queue.pages() == []
+    assert len(queue) == before
+    for n in range(1, 5101):
+        assert start_all(queue, store, 1) == [n]
+        queue.release(n)
+
+
+def test_a_task_that_is_told_of_twice_ages_by_one_timer() -> None:
+    """S-268: what is put in again and again costs no more later than what is put in once."""
+    lane = make_lane("a::x", None, None, 255)
+    queue, store = make(Limits(0), [ready(1, lane)], Aging(grace=0, interval=1, ceiling=0))
+    for _ in range(50):
+        queue.offer([store.tasks[1]])
+    queue.at(1.0, 1000)
+    queue.at(2.0, 2000)
+    assert len(queue._steps) == 1
+
+
 def replace_since(task: Ready, since_ms: int) -> Ready:
     """The task, waiting since another time."""
     return task._replace(since_ms=since_ms)

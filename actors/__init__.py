@@ -14,6 +14,7 @@
 | ``sampler``, ``sources`` | what the machine and the user's functions say once a second |
 | ``ledger``, ``effects`` | a transaction's rows in memory, and what follows once it is committed |
 | ``enqueueing``, ``cancelling``, ``flows`` | what a submit, a cancel or a flow's change means for rows |
+| ``parents``, ``holders``, ``storing``, ``inserting``, ``stored`` | parts of a submit: who takes it, who is there; rows, answers |
 | ``run_ends``, ``settling``, ``counting``, ``reruns`` | the same for ends of runs, tasks and children; rounds that begin instead |
 | ``repeating``, ``recovering``, ``pruning``, ``controls`` | the same for retries by hand, starts, retention, single requests |
 | ``series``, ``recurring``, ``schedules`` | how series of runs begin and end, which run is next, what is asked by hand |

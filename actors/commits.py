@@ -165,14 +165,14 @@ class Commits:
     def _prune_along(self, ledger: Ledger) -> None:
         self._pruner.note(ledger.effects.settled, ledger.now_ms)
         while self._pruner.is_pressing:
-            self._pruner.step(ledger.writer)
+            self._pruner.step(ledger.writer.shelves)
 
     def prune(self) -> None:
         """A step of pruning, in a transaction of its own."""
         store = self._opened()
         try:
             with store.transaction(is_synced=False):
-                answers = self._pruner.step(store.writer)
+                answers = self._pruner.step(store.writer.shelves)
         except BaseException:
             self._pruner.forget()
             raise

@@ -3,8 +3,8 @@
 from typing import assert_never
 
 from millrace.actors import cancelling, flows, pausing, repeating, schedules
-from millrace.actors.enqueueing import Stored, not_found
 from millrace.actors.ledger import Ledger
+from millrace.actors.parents import not_found
 from millrace.actors.requests import (
     Cancel,
     CancelFlow,
@@ -18,6 +18,7 @@ from millrace.actors.requests import (
     RunNow,
     UpdateFlow,
 )
+from millrace.actors.stored import Stored
 from millrace.model.records import CancelResult
 
 __all__ = ["carry_out", "not_found"]

@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from millrace.actors import cancelling, settling
-from millrace.actors.enqueueing import not_found
 from millrace.actors.ledger import Ledger
+from millrace.actors.parents import not_found
 from millrace.model import events
 from millrace.model.errors import InternalError, ParentClosed, RevisionConflict, TaskNotFound
 from millrace.model.lanes import lane_of

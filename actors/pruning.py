@@ -16,8 +16,7 @@ from millrace.actors.policy.retention import DELAY_S, MAX_OVER, STEP, Verdict, j
 from millrace.actors.times import Times
 from millrace.model.retention import Retention
 from millrace.model.rows import OldRow
-from millrace.store.shelves import Released, Shelf
-from millrace.store.writer import Writer
+from millrace.store.shelves import Released, Shelf, ShelfWriter
 
 _FIRST: Final = (-1, 0)
 
@@ -166,45 +165,45 @@ class Pruner:
 
     # A step
 
-    def step(self, writer: Writer) -> list[tuple[Reply[int], int]]:
+    def step(self, shelves: ShelfWriter) -> list[tuple[Reply[int], int]]:
         """Decide over a page of rows, in the open transaction. Returns answers to be given after the commit."""
         if self._sweeps:
-            return self._sweep(writer, self._sweeps[0])
-        version = writer.shelves.data_version()
+            return self._sweep(shelves, self._sweeps[0])
+        version = shelves.data_version()
         if not self._is_loaded or version != self._version:
             self._version = version
-            self._load(writer)
+            self._load(shelves)
         elif self._released:
-            self._release(writer, self._released[0])
+            self._release(shelves, self._released[0])
         else:
-            self._prune(writer, self._others)
-            self._prune(writer, self._dead_letters)
+            self._prune(shelves, self._others)
+            self._prune(shelves, self._dead_letters)
         if self._excess() <= 0:
             self._over_since = None
         return []
 
-    def _load(self, writer: Writer) -> None:
+    def _load(self, shelves: ShelfWriter) -> None:
         """Begin anew: all rows are undecided, and the newest ones are counted."""
-        self._others = self._begin(writer, "others", self._max_count)
-        self._dead_letters = self._begin(writer, "dead_letters", self._max_count)
+        self._others = self._begin(shelves, "others", self._max_count)
+        self._dead_letters = self._begin(shelves, "dead_letters", self._max_count)
         self._holders.clear()
         self._released.clear()
         self._is_loaded = True
 
-    def _begin(self, writer: Writer, shelf: Shelf, max_count: int | None) -> _Stand:
+    def _begin(self, shelves: ShelfWriter, shelf: Shelf, max_count: int | None) -> _Stand:
         stand = _Stand(shelf)
         if max_count == 0:
-            _, newest = writer.shelves.measure_newest(shelf, 1)
+            _, newest = shelves.measure_newest(shelf, 1)
             stand.border = 0 if newest is None else newest + 1
         elif max_count is not None:
-            stand.counted, first = writer.shelves.measure_newest(shelf, max_count)
+            stand.counted, first = shelves.measure_newest(shelf, max_count)
             stand.border = first if first is not None and stand.counted == max_count else 0
         if self._max_age_ms is not None:
-            oldest = writer.shelves.select_oldest(shelf, 0, 1)
+            oldest = shelves.select_oldest(shelf, 0, 1)
             stand.oldest_ms = oldest[0].finished_at_ms if oldest else None
         return stand
 
-    def _prune(self, writer: Writer, stand: _Stand) -> None:
+    def _prune(self, shelves: ShelfWriter, stand: _Stand) -> None:
         before_ms = None if self._max_age_ms is None else self._times.wall_ms() - self._max_age_ms
         excess = 0 if self._max_count is None else stand.counted - self._max_count
         is_old = before_ms is not None and stand.oldest_ms is not None and stand.oldest_ms < before_ms
@@ -212,7 +211,7 @@ class Pruner:
             return
         # One row more than may go: the first that stays tells when the next is due.
         limit = 1 + (STEP if stand.border or is_old else min(STEP, excess))
-        page, verdict = self._decide(writer, stand, limit, excess, before_ms)
+        page, verdict = self._decide(shelves, stand, limit, excess, before_ms)
         self._holders |= verdict.held_by
         if verdict.next_row is not None:
             stand.oldest_ms = None if self._max_age_ms is None else verdict.next_row.finished_at_ms
@@ -220,12 +219,12 @@ class Pruner:
             stand.counted, stand.border, stand.oldest_ms = 0, 0, None
 
     def _decide(
-        self, writer: Writer, stand: _Stand, limit: int, excess: int, before_ms: int | None
+        self, shelves: ShelfWriter, stand: _Stand, limit: int, excess: int, before_ms: int | None
     ) -> tuple[list[OldRow], Verdict]:
-        page = writer.shelves.select_oldest(stand.shelf, stand.after, limit)
+        page = shelves.select_oldest(stand.shelf, stand.after, limit)
         verdict = judge(page, after=stand.after, border=stand.border, excess=excess, before_ms=before_ms)
         if verdict.doomed:
-            writer.shelves.prune(verdict.doomed)
+            shelves.prune(verdict.doomed)
             self._pruned += len(verdict.doomed)
         stand.after = verdict.after
         stand.counted -= verdict.counted
@@ -233,13 +232,13 @@ class Pruner:
             stand.border = 0
         return page, verdict
 
-    def _release(self, writer: Writer, holder: _Holder) -> None:
+    def _release(self, shelves: ShelfWriter, holder: _Holder) -> None:
         """A page of what it held. Who holds some of it besides is remembered in its place."""
         until = (self._dead_letters.after, self._others.after)
-        page = writer.shelves.select_released(holder.task_id, holder.what, holder.after, until, STEP)
+        page = shelves.select_released(holder.task_id, holder.what, holder.after, until, STEP)
         doomed = [seq for _, seq, still_held_by in page if still_held_by is None]
         if doomed:
-            writer.shelves.prune(doomed)
+            shelves.prune(doomed)
         self._holders.update(still_held_by for _, _, still_held_by in page if still_held_by is not None)
         if len(page) == STEP:
             holder.after = page[-1][:2]
@@ -248,12 +247,12 @@ class Pruner:
         else:
             self._released.popleft()
 
-    def _sweep(self, writer: Writer, sweep: _Sweep) -> list[tuple[Reply[int], int]]:
+    def _sweep(self, shelves: ShelfWriter, sweep: _Sweep) -> list[tuple[Reply[int], int]]:
         if sweep.stand is None:
-            sweep.stand = self._begin(writer, "all", sweep.retention.max_count)
+            sweep.stand = self._begin(shelves, "all", sweep.retention.max_count)
             age_ms = sweep.retention.max_age_ms
             sweep.before_ms = None if age_ms is None else self._times.wall_ms() - age_ms
-        page, verdict = self._decide(writer, sweep.stand, STEP + 1, 0, sweep.before_ms)
+        page, verdict = self._decide(shelves, sweep.stand, STEP + 1, 0, sweep.before_ms)
         sweep.pruned += len(verdict.doomed)
         may_be_more = len(verdict.doomed) == STEP if verdict.next_row is not None else len(page) > STEP
         if may_be_more:

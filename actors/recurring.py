@@ -8,7 +8,7 @@ import msgspec
 
 from millrace.actors import series as one
 from millrace.actors.depending import Resolved
-from millrace.actors.enqueueing import NORMAL, insert_row
+from millrace.actors.inserting import NORMAL, insert_row
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import series as rules
 from millrace.actors.policy.series import MakeUp, OnTime, Owed, Wait

@@ -5,8 +5,10 @@ from typing import Final
 import msgspec
 
 from millrace.actors import depending
-from millrace.actors.enqueueing import Stored, closed_status, enqueue, not_found
+from millrace.actors.enqueueing import enqueue
 from millrace.actors.ledger import Ledger
+from millrace.actors.parents import closed_status, not_found
+from millrace.actors.stored import Stored
 from millrace.model.errors import InvalidTask
 from millrace.model.rows import NewTask
 from millrace.model.statuses import SubmitKind, TaskStatus

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from millrace.actors.enqueueing import Stored
 from millrace.actors.flows import NewFlow
 from millrace.actors.mailbox import Reply
 from millrace.actors.policy.queue import Page
 from millrace.actors.policy.tuning import Kind, Value
+from millrace.actors.stored import Stored
 from millrace.model.catalog import CodeSeries
 from millrace.model.outcomes import RunOutcome
 from millrace.model.pauses import Scope

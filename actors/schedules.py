@@ -4,8 +4,9 @@ from typing import Literal
 
 from millrace.actors import cancelling, recurring
 from millrace.actors import series as one
-from millrace.actors.enqueueing import enqueue, not_found
+from millrace.actors.enqueueing import enqueue
 from millrace.actors.ledger import Ledger
+from millrace.actors.parents import not_found
 from millrace.actors.policy import series as rules
 from millrace.model.catalog import CodeSeries
 from millrace.model.rows import Delay, NewTask, Row, SeriesRow, Stop

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from millrace.actors.enqueueing import Stored, enqueue, tell_batch
+from millrace.actors.enqueueing import enqueue, tell_batch
 from millrace.actors.ledger import Ledger
 from millrace.actors.requests import Submit
+from millrace.actors.stored import Stored
 from millrace.model.errors import MillraceError
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from millrace.actors.enqueueing import RunOver
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import AskAncestors, Cancel, Repeat, Submit, Unwatch, Watch
 from millrace.actors.runtime import Runtime, Settings
+from millrace.actors.stored import RunOver
 from millrace.calls import Calls, Interruption, current_run
 from millrace.context import Place, undecodable
 from millrace.futures import Futures
@@ -41,7 +41,7 @@ from millrace.store import records
 from millrace.store.connection import locate
 
 if TYPE_CHECKING:
-    from millrace.actors.enqueueing import Stored
+    from millrace.actors.stored import Stored
     from millrace.definition import Definition
     from millrace.executors.run import Run
     from millrace.metrics.readings import Reader

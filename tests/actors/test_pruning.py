@@ -10,8 +10,7 @@ from millrace.actors.policy.retention import STEP
 from millrace.actors.pruning import Pruner
 from millrace.model.retention import Retention
 from millrace.model.rows import OldRow
-from millrace.store.shelves import Released, Shelf
-from millrace.store.writer import Writer
+from millrace.store.shelves import Released, Shelf, ShelfWriter
 
 
 @dataclass
@@ -69,16 +68,16 @@ class History:
         return [seq for seq, row in sorted(self.rows.items()) if is_on(row)]
 
     def data_version(self) -> int:
-        """See ``Writer``."""
+        """See ``ShelfWriter``."""
         return self.version
 
     def measure_newest(self, shelf: Shelf, limit: int) -> tuple[int, int | None]:
-        """See ``Writer``."""
+        """See ``ShelfWriter``."""
         newest = self._shelf(shelf)[-limit:] if limit else []
         return len(newest), newest[0] if newest else None
 
     def select_oldest(self, shelf: Shelf, after: int, limit: int) -> list[OldRow]:
-        """See ``Writer``."""
+        """See ``ShelfWriter``."""
         found = [seq for seq in self._shelf(shelf) if seq > after][:limit]
         self.looked_at.update(found)
         return [self._old(seq) for seq in found]
@@ -95,7 +94,7 @@ class History:
     def select_released(
         self, holder: int, what: Released, after: tuple[int, int], until: tuple[int, int], limit: int
     ) -> list[tuple[int, int, int | None]]:
-        """See ``Writer``."""
+        """See ``ShelfWriter``."""
 
         def was_held(row: Settled) -> bool:
             return row.parent_id == holder if what == "children" else holder in self.waits.get(row.task_id, ())
@@ -107,7 +106,7 @@ class History:
         ][:limit]
 
     def prune(self, rows: Sequence[int]) -> None:
-        """See ``Writer``."""
+        """See ``ShelfWriter``."""
         self.batches.append(len(rows))
         for seq in rows:
             del self.rows[seq]
@@ -132,7 +131,7 @@ class Desk:
 
     def step(self) -> list[tuple[Reply[int], int]]:
         """A transaction prunes."""
-        return self.pruner.step(cast(Writer, cast(Any, self.history)))
+        return self.pruner.step(cast(ShelfWriter, cast(Any, self.history)))
 
     def work(self) -> int:
         """Steps as long as one is due now; how many."""

@@ -8,7 +8,6 @@ from plans import Spec, draw_spec
 from scripts import Stage
 from virtual import Pause
 
-from millrace.actors.enqueueing import Stored
 from millrace.actors.flows import NewFlow
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import (
@@ -28,6 +27,7 @@ from millrace.actors.requests import (
     Watch,
 )
 from millrace.actors.requests import Pause as PauseScope
+from millrace.actors.stored import Stored
 from millrace.model.errors import MillraceError
 from millrace.model.limits import RateLimit
 from millrace.model.statuses import SubmitKind

@@ -8,10 +8,10 @@ import msgspec
 from plans import Plan, Spec
 from virtual import Pause, Script, VirtualTimes
 
-from millrace.actors.enqueueing import Stored
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import AskAncestors, Cancel, Submit, Unwatch, Watch
 from millrace.actors.runtime import Runtime
+from millrace.actors.stored import Stored
 from millrace.executors.run import Run
 from millrace.model.errors import InterruptReason, MillraceError
 from millrace.model.io import encode_moved

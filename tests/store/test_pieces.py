@@ -1,5 +1,7 @@
 """Statements that are put together of pieces and templates."""
 
+import re
+
 import apsw
 import pytest
 
@@ -53,12 +55,7 @@ ORDERED = (
 def test_an_ordered_piece_is_read_in_order(location: Location, piece: str) -> None:
     """S-341: a page comes off its index as it lies there, newest first: nothing is sorted, so nothing more is read."""
     store = open_store(location)
-    bindings = dict.fromkeys(
-        (
-            "before", "floor", "limit", "names", "low", "high", "statuses", "key", "grp", "parent", "tags", "tag_prefix",
-            "tag_prefix_end", "k", "v",
-        )
-    )  # fmt: skip
+    bindings = dict.fromkeys(re.findall(r":(\w+)", SQL[f"page_{piece}"]))
     try:
         plan = [row[3] for row in store.execute("EXPLAIN QUERY PLAN " + SQL[f"page_{piece}"], bindings)]
     except apsw.Error as error:

@@ -1,0 +1,57 @@
+"""The parents of submissions: whether they take a child, and how they count it."""
+
+from millrace.actors.ledger import Ledger
+from millrace.model import events
+from millrace.model.errors import ParentClosed, TaskNotFound
+from millrace.model.rows import Phase, Row
+from millrace.model.statuses import TaskStatus
+
+
+def open_parent(ledger: Ledger, parent_id: int | None) -> Row | None:
+    """The parent of a submission, checked: None for a root task.
+
+    Raises:
+        TaskNotFound: there is no such parent, or it is pruned.
+        ParentClosed: its end is decided, or that of something above it.
+    """
+    if parent_id is None:
+        return None
+    parent = ledger.row(parent_id)
+    if parent is None:
+        status = ledger.has_settled(parent_id) or ledger.writer.load_settled([parent_id]).get(parent_id)
+        if status is None:
+            raise not_found(ledger, parent_id)
+        raise ParentClosed(parent_id, TaskStatus(status))
+    status = closed_status(ledger, parent)
+    if status is not None:
+        raise ParentClosed(parent_id, TaskStatus(status))
+    return parent
+
+
+def not_found(ledger: Ledger, task_id: int) -> TaskNotFound:
+    """The error for an id that has no row: whether it never was or is pruned is told by the sequence of ids."""
+    return TaskNotFound(task_id, pruned=0 < task_id < ledger.writer.next_id())
+
+
+def closed_status(ledger: Ledger, parent: Row) -> str | None:
+    """Why a parent takes no child: its status, or None where it takes one."""
+    if parent.closing is not None:
+        return parent.status
+    if parent.is_flow and not parent.flow_open:
+        return parent.status
+    if ledger.has_open_cascades():
+        # Somewhere a cancel is on its way down: it may not have reached this parent yet, but it closes it already.
+        ledger.flush()
+        if ledger.writer.closed_ancestor(parent.id) is not None:
+            return TaskStatus.CANCELLING.value
+    return None
+
+
+def count_new_child(ledger: Ledger, parent: Row) -> None:
+    """A child comes: a finalizer that has not started waits for it too."""
+    parent.child_total += 1
+    parent.child_active += 1
+    if parent.phase == Phase.FINALIZER and not parent.executing and parent.phase_runs == 0:
+        parent.phase, parent.status = Phase.CHILDREN, TaskStatus.WAITING.value
+        ledger.tell(events.Waiting, parent, children=parent.child_active)
+    ledger.children_counted(parent)

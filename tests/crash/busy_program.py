@@ -6,7 +6,8 @@ use, and says "R <pid>" when that runs and "D <pid>" when it is dead. Forking sa
 Acknowledgements and starts of bodies are lines of files opened with O_APPEND: what was written survives a SIGKILL.
 
 ``<name>.acks``: ``S id`` stored; ``D id status`` seen as ended; ``C id`` cancelled.
-``<name>.runs``: ``B boot id phase attempt`` before and ``E ...`` after a function's work.
+``<name>.runs``: ``B boot id phase attempt`` before and ``E ...`` after a function's work, ``I ...`` where it was asked to stop and
+did: after a pause the attempt goes on from its beginning.
 """
 
 import contextlib
@@ -17,12 +18,29 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from millrace import Context, Domain, MillraceError, Outcome, PermanentError, Retry, Scheduler, Submission
+from millrace import (
+    Context,
+    DependencyPolicy,
+    Domain,
+    Every,
+    MillraceError,
+    Outcome,
+    PermanentError,
+    RateLimit,
+    Retry,
+    Scheduler,
+    Submission,
+    TaskInterrupted,
+)
 
 domain = Domain("busy", retry=Retry.constant(3, 0.002))
+GROUPS = ("g0", "g1")
+SERIES_RUNS = 3
+"""Of each series."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +77,14 @@ def noted(ctx: Context, phase: str) -> Iterator[None]:
     """Around the work of a function."""
     words = (Program.boot, ctx.id, phase, ctx.attempt)
     Program.runs.write("B", *words)
+    word = "E"
     try:
         yield
+    except TaskInterrupted:
+        word = "I"
+        raise
     finally:
-        Program.runs.write("E", *words)
+        Program.runs.write(word, *words)
 
 
 def stored(outcomes: list[Outcome[Any]]) -> list[Outcome[Any]]:
@@ -159,13 +181,15 @@ def submission(rng: random.Random) -> Submission[Any]:
         lambda: tree.options(child_concurrency=2).call(n, 2, 1),
         lambda: fragile.call(n),
         lambda: leaf.options(run_after=rng.random() * 0.05).call(n),
+        lambda: leaf.options(group=rng.choice(GROUPS), tags={"kind": rng.choice("ab")}).call(n),
+        lambda: slow.options(group="g0", ttl=rng.random() * 0.05).call(n),
     ]
     return rng.choice(kinds)()
 
 
 def step(scheduler: Scheduler, rng: random.Random, name: str) -> None:
     """One thing that a caller does."""
-    match rng.randrange(10):
+    match rng.randrange(14):
         case 0 | 1 | 2:
             stored([submit(scheduler, submission(rng))])
         case 3 | 4:
@@ -191,13 +215,58 @@ def step(scheduler: Scheduler, rng: random.Random, name: str) -> None:
             if result.accepted:
                 Program.acks.write("C", outcome.id)
         case 9:
-            flow = scheduler.flow("errand", key=f"{name}-{rng.randrange(3)}", state={"n": 0})
-            Program.acks.write("S", flow.id)
-            with contextlib.suppress(MillraceError):
-                stored([flow.spawn(leaf, rng.randrange(1 << 30)), flow.spawn(flaky, rng.randrange(1 << 30))])
-                flow.update({"n": rng.random()})
-                if rng.random() < 0.5:
-                    flow.finish({"ok": True})
+            run_errand(scheduler, rng, name)
+        case 10 | 11:
+            wait_for_each_other(scheduler, rng)
+        case 12:
+            every = Every(0.01 + rng.random() * 0.02, max_runs=SERIES_RUNS, catch_up=rng.choice(("once", "all")))
+            stored([scheduler.submit(leaf.options(schedule=every), rng.randrange(1 << 30))])
+        case _:
+            rule(scheduler, rng)
+
+
+def run_errand(scheduler: Scheduler, rng: random.Random, name: str) -> None:
+    """A flow with two children, perhaps finished."""
+    flow = scheduler.flow("errand", key=f"{name}-{rng.randrange(3)}", state={"n": 0})
+    Program.acks.write("S", flow.id)
+    with contextlib.suppress(MillraceError):
+        stored([flow.spawn(leaf, rng.randrange(1 << 30)), flow.spawn(flaky, rng.randrange(1 << 30))])
+        flow.update({"n": rng.random()})
+        if rng.random() < 0.5:
+            flow.finish({"ok": True})
+
+
+def wait_for_each_other(scheduler: Scheduler, rng: random.Random) -> None:
+    """A fan-in, a fan-out and a chain, some of them on what fails; what has failed already is refused."""
+    policies = list(DependencyPolicy)
+    roots = stored(scheduler.submit_batch([submission(rng) for _ in range(rng.randint(1, 3))]))
+    for _ in range(3):
+        with contextlib.suppress(MillraceError):
+            waiting = leaf.options(
+                depends_on=[root.id for root in roots],
+                on_dependency_failure=rng.choice(policies),
+                group=rng.choice(GROUPS),
+            )
+            new = stored([scheduler.submit(waiting, rng.randrange(1 << 30))])
+            roots = new if rng.random() < 0.5 else roots
+
+
+def rule(scheduler: Scheduler, rng: random.Random) -> None:
+    """Pauses and limits, set and taken back; a killed program leaves them as they are."""
+    group = rng.choice(GROUPS)
+    scheduler.set_group_limit(group, rng.choice((1, 2, None)))
+    scheduler.set_rate_limit(slow, rng.choice((RateLimit(200.0, 5), None)))
+    scheduler.set_group_weight(group, rng.choice((1, 3)))
+    match rng.randrange(3):
+        case 0:
+            scheduler.pause_group(group)
+            stored([scheduler.submit(leaf.options(group=group), rng.randrange(1 << 30))])
+            scheduler.resume_group(group)
+        case 1:
+            scheduler.pause_group(group, until=datetime.now(UTC) + timedelta(milliseconds=30))
+        case _:
+            scheduler.pause()
+            scheduler.resume()
 
 
 def submit(scheduler: Scheduler, one: Submission[Any]) -> Outcome[Any]:

@@ -16,7 +16,7 @@ from typing import Self
 
 import busy_program
 from busy_program import read_lines
-from wreck import active, find_violations, open_wreck, settled, torn_batches
+from wreck import active, find_violations, open_wreck, settled, torn_batches, wrongly_followed
 
 from millrace import ParentClosed, Scheduler, TaskStatus
 
@@ -104,6 +104,7 @@ class Life:
                 return
             assert find_violations(connection) == [], self
             assert torn_batches(connection) == [], self
+            assert wrongly_followed(connection) == [], self
             queued, ended = active(connection), settled(connection)
             cancels = {
                 row[0] for row in connection.execute("SELECT id FROM task WHERE cancel_requested_at_ms IS NOT NULL")
@@ -136,11 +137,23 @@ class Life:
         busy_program.Program.runs = busy_program.Notes(f"{self.path}.runs")
         with Scheduler(self.path, domains=[busy_program.domain], max_crashes=1_000_000) as scheduler:
             run_out(scheduler)
+            assert scheduler.schedules() == [], self
         self.check()
         self.check_runs()
+        self.check_series()
+
+    def check_series(self) -> None:
+        """Each series had its runs, each of its own due time (M6)."""
+        connection = open_wreck(self.path)
+        found = connection.execute(
+            "SELECT series_id, count(*), count(DISTINCT run_at_ms) FROM history WHERE series_id IS NOT NULL GROUP BY 1"
+        ).fetchall()
+        connection.close()
+        runs = busy_program.SERIES_RUNS
+        assert [row for row in found if row[1:] != (runs, runs)] == [], self
 
     def check_runs(self) -> None:
-        """No task ran twice at once, or twice in a boot for the same attempt; what completed has run."""
+        """No task ran twice at once, or to its end twice in a boot for the same attempt; what completed has run."""
         open_runs: dict[str, tuple[str, ...]] = {}
         begun: Counter[tuple[str, ...]] = Counter()
         last_end: dict[str, str] = {}
@@ -154,6 +167,7 @@ class Life:
             else:
                 open_runs.pop(task_id, None)
                 last_end[task_id] = boot
+                begun[run] -= word == "I"
         twice = [run for run, count in begun.items() if count > 1]
         assert not twice, self
         ran = {task_id for _, task_id, _, _ in begun}
@@ -164,12 +178,18 @@ class Life:
 
 
 def run_out(scheduler: Scheduler, timeout_s: float = 30.0) -> None:
-    """Finish the flows and wait until nothing is active; on time-out say what is."""
+    """Lift the pauses, finish the flows and wait until nothing is active; on time-out say what is."""
+    scheduler.resume()
+    for group in busy_program.GROUPS:
+        scheduler.resume_group(group)
     for record in scheduler.tasks(status=TaskStatus.WAITING, task="flow::errand", limit=10_000):
         with contextlib.suppress(ParentClosed):  # a child has failed it meanwhile
             scheduler.open_flow(record.id).finish()
     deadline = time.monotonic() + timeout_s
     while left := scheduler.tasks(status=ACTIVE, limit=20):
+        for record in scheduler.tasks(status=TaskStatus.BLOCKED, limit=10_000):
+            if any(scheduler.task(other).status is TaskStatus.DEPENDENCY_FAILED for other in record.depends_on):
+                scheduler.cancel(record.id)  # a failure under FAIL leaves it waiting for a retry by hand
         if time.monotonic() > deadline:
             raise AssertionError(f"{scheduler.count(status=ACTIVE)} tasks never ended: {left[:5]}")
         try:

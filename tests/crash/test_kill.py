@@ -24,6 +24,7 @@ def test_kills_at_random_lose_nothing(tmp_path: Path, nursery: Nursery, durabili
     for _ in range(25):
         life.kill(nursery, 0.0, 0.1)
     life.finish()
+    assert {"dependency_failed", "expired", "cancelled", "dead_letter"} <= set(life.ends.values())
 
 
 @pytest.mark.parametrize("durability", ["power", "process"])

@@ -44,7 +44,7 @@ def main() -> None:
             open_store(locate(path)).close()
             os._exit(0)
         if os.waitpid(pid, 0)[1] == 0:
-            print(number + 1, flush=True)
+            sys.stdout.write(f"{number + 1}\n")
             return
 
 

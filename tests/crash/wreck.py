@@ -36,3 +36,19 @@ def torn_batches(connection: apsw.Connection) -> list[str]:
         WHERE label LIKE 'batch %' GROUP BY label"""
     ).fetchall()
     return [f"{label}: {count}" for label, count in rows if int(str(label).rpartition(" ")[2]) != count]
+
+
+def wrongly_followed(connection: apsw.Connection) -> list[int]:
+    """Tasks that ran though what they depend on had not completed, and those that failed for it though all of it had."""
+    return [
+        row[0]
+        for row in connection.execute(
+            """SELECT t.id FROM task AS t, json_each(t.depends_on) AS e JOIN history AS d ON d.id = e.value
+            WHERE t.run > 0 AND d.status <> 'completed' AND t.on_dependency_failure <> 'ignore'
+            UNION ALL SELECT t.id FROM task AS t, json_each(t.depends_on) AS e JOIN task AS d ON d.id = e.value WHERE t.run > 0
+            UNION ALL SELECT h.id FROM history AS h, json_each(h.depends_on) AS e JOIN history AS d ON d.id = e.value
+            WHERE h.run > 0 AND (d.seq > h.seq OR (d.status <> 'completed' AND h.on_dependency_failure <> 'ignore'))
+            UNION ALL SELECT h.id FROM history AS h WHERE h.status = 'dependency_failed' AND NOT EXISTS (
+                SELECT 1 FROM json_each(h.depends_on) AS e JOIN history AS d ON d.id = e.value WHERE d.status <> 'completed')"""
+        )
+    ]

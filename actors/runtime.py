@@ -6,11 +6,9 @@ stopped, failed. ``start`` is possible from every state but failed.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import Enum, auto
-from math import inf
-from typing import Any, Final, Literal, TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from millrace.actors.actor import Actor, Loop, ThreadLoop
 from millrace.actors.clock import Arm, Clock
@@ -22,10 +20,10 @@ from millrace.actors.dispatches import (
     Reclaimed,
     RefillThreads,
     RunOverdue,
-    SetDispatching,
     SetLimits,
     ThreadEnded,
 )
+from millrace.actors.draining import STOP_AFTER_S, Draining
 from millrace.actors.guardian import Guardian, StartAll, StopAll
 from millrace.actors.hub import Hub
 from millrace.actors.live import Live, Measured
@@ -39,8 +37,6 @@ from millrace.actors.progress import Board
 from millrace.actors.pruning import Pruner
 from millrace.actors.requests import (
     EndOfTurn,
-    Flush,
-    PutBack,
     Reconcile,
     Recover,
     RefreshLimits,
@@ -50,6 +46,7 @@ from millrace.actors.requests import (
     Tune,
 )
 from millrace.actors.sampler import Sampler
+from millrace.actors.settings import Phases, Settings
 from millrace.actors.sources import sources_of
 from millrace.actors.supervisor import Spawn
 from millrace.actors.supervisors import Supervisors
@@ -63,11 +60,8 @@ from millrace.model import events
 from millrace.model.catalog import Catalog, CodeSeries
 from millrace.model.durations import ms_to_datetime
 from millrace.model.errors import MillraceError, SchedulerFailed, SchedulerStopped, StoreError
-from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
 from millrace.model.measures import FileSizes, QueueState
-from millrace.model.outcomes import RunKind, RunOutcome
-from millrace.model.records import Restarts, TaskRecord
-from millrace.model.retention import Retention
+from millrace.model.records import TaskRecord
 from millrace.model.rows import Phase
 from millrace.store.connection import Location
 from millrace.store.fork import ForkGuard
@@ -83,52 +77,11 @@ T = TypeVar("T")
 GaugeSource = Callable[[], Iterable[tuple[str, tuple[str, ...], float]]]
 """Gives (family of ``model.families``, values of its labels, value). From any thread; must not block."""
 
-STOP_AFTER_S: Final = 5.0
-"""Seconds that bodies have to end once they were asked to stop for a shutdown, where ``cancel_timeout`` is not less."""
-
-EXIT_AFTER_S: Final = 0.3
-"""The same where the interpreter ends, or the user is in a hurry."""
-
 MEASURE_WITHIN_S: Final = 0.5
 """Seconds that a look at the dispatcher's numbers may take; it answers within its turn."""
 
 REFILL_AFTER_S: Final = 0.2
 """Pause before a thread is asked for again where the system gave none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a runtime is made with; api.pyi tells what each means."""
-
-    limits: Limits
-    """The program's own; what is set at run time, and what is paused, is in the store."""
-    cancel_timeout_s: float
-    is_power_safe: bool
-    restarts: Restarts
-    max_crashes: int
-    progress_interval_s: float | None = 0.5
-    retention: Retention = Retention()  # noqa: RUF009 - frozen
-    preempt_at: int | None = 0
-    aging: Aging | None = None
-    throttle: Throttle = Throttle()  # noqa: RUF009 - frozen
-    pressure: Mapping[str, Callable[[], float]] = field(default_factory=dict[str, Callable[[], float]])
-    resources: Literal["psutil"] | ResourceSampler | None = None
-    bandwidth_limit: float | None = None
-    task_rates: Callable[[], Mapping[str, RateLimit]] = dict
-    """The rates of the tasks' decorators, by name: those of ``limits`` come before them."""
-    sweep_interval_s: float = inf
-
-
-class Phases(Enum):
-    """Where a runtime stands."""
-
-    NEW = auto()
-    OPEN = auto()
-    STARTING = auto()
-    RUNNING = auto()
-    STOPPING = auto()
-    STOPPED = auto()
-    FAILED = auto()
 
 
 class Runtime:
@@ -166,7 +119,6 @@ class Runtime:
         self._readers: Readers | None = None
         self._first_session: Session | None = None
         self._stop_result = True
-        self._is_hurried = False
         self._stopped = threading.Event()
         """Of the present life: each start makes a new one."""
         self._awaited: set[Reply[Any]] = set()
@@ -180,6 +132,14 @@ class Runtime:
         self.guardian_box: Mailbox[Any] = Mailbox("guardian")
         self.executors = executors(
             bodies, self.persistence.tell, on_begin=self._on_begin, on_thread_end=self._on_thread_end
+        )
+        self._draining = Draining(
+            executors=self.executors,
+            persistence=self.persistence,
+            dispatcher=self.dispatcher,
+            times=self.times,
+            cancel_timeout_s=settings.cancel_timeout_s,
+            wait=self._await,
         )
         self._bodies = bodies
         self.means = Means()
@@ -256,7 +216,7 @@ class Runtime:
                 self._refuse_mail(error if isinstance(error, StoreError) else SchedulerStopped())
             raise
         self._stopped = threading.Event()
-        self._is_hurried = False
+        self._draining.is_hurried = False
         if self._failure is None:
             self._state = Phases.RUNNING
 
@@ -545,13 +505,13 @@ class Runtime:
 
     def hurry(self) -> None:
         """Cut the grace of the stop under way short. From a signal handler: takes no lock."""
-        self._is_hurried = True
+        self._draining.is_hurried = True
 
     def stop_at_exit(self) -> None:
         """The interpreter ends: as ``stop(0)``, but without waiting for bodies."""
         if self.guard.is_forked:
             return
-        self._is_hurried = True
+        self._draining.is_hurried = True
         self.stop(0.0)
 
     def stop(self, grace_s: float) -> bool:
@@ -564,7 +524,7 @@ class Runtime:
         if before in (Phases.STOPPING, Phases.FAILED):
             stopped.wait()
         elif before in (Phases.OPEN, Phases.RUNNING):
-            all_ended = self._drain(grace_s) if before is Phases.RUNNING else True
+            all_ended = self._draining.drain(grace_s) if before is Phases.RUNNING else True
             with self._lock:
                 self._stop_result = all_ended
                 self._close()
@@ -585,69 +545,6 @@ class Runtime:
     def wait_stopped(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of ``stop`` (or a failure), in another thread."""
         return self._stopped.wait(timeout_s)
-
-    def _drain(self, grace_s: float) -> bool:
-        """Start nothing more, let runs end, ask the rest to stop, give up what does not."""
-        self.executors.pause()
-        reply: Reply[None] = Reply()
-        self.dispatcher.tell(SetDispatching(False, reply))
-        deadline = self.times.monotonic() + grace_s
-        self._settle_within(reply, 5.0)
-        all_ended = self._wait_idle(deadline)
-        if not all_ended:
-            self._end_runs(EXIT_AFTER_S if self._is_hurried else min(STOP_AFTER_S, self._settings.cancel_timeout_s))
-        self._flush(40.0)
-        self._put_back()
-        return all_ended
-
-    def _end_runs(self, patience_s: float) -> None:
-        self.executors.interrupt_all("shutdown")
-        if not self.executors.wait_idle(patience_s):
-            self._give_up_runs()
-
-    def _put_back(self) -> None:
-        """Starts that were committed while the executors took none any more: as if they had not been."""
-        claims = self.executors.withdraw()
-        if claims:
-            self.persistence.tell(PutBack(tuple((claim.id, claim.run) for claim in claims)))
-            self._flush(40.0)
-
-    def _flush(self, timeout_s: float) -> None:
-        """Wait until all that was told to the persistence actor is committed."""
-        flushed: Reply[None] = Reply()
-        self.persistence.tell(Flush(flushed))
-        self._settle_within(flushed, min(timeout_s, EXIT_AFTER_S) if self._is_hurried else timeout_s)
-
-    def _wait_idle(self, deadline: float) -> bool:
-        """Wait for the runs to end; a second signal cuts it short."""
-        while not self.executors.wait_idle(min(0.1, max(0.0, deadline - self.times.monotonic()))):
-            if self._is_hurried or self.times.monotonic() >= deadline:
-                return False
-        return True
-
-    def _settle_within(self, reply: Reply[None], timeout_s: float) -> None:
-        """Wait for an actor's word; a stop goes on without it."""
-        try:
-            self._await(reply, timeout_s)
-        except (TimeoutError, MillraceError) as error:
-            log.warning("stopping: %r", error)
-
-    def _give_up_runs(self) -> None:
-        """Their tasks are pending again; what their threads still say is refused."""
-        for run in self.executors.runs() + self.executors.hook_runs():
-            claim = run.claim
-            if self.executors.abandon(claim.id, claim.run, "shutdown") is not None:
-                self.persistence.tell(
-                    RunOutcome(
-                        claim.id,
-                        claim.run,
-                        claim.phase,
-                        claim.name,
-                        RunKind.INTERRUPTED,
-                        asked="shutdown",
-                        abandoned=True,
-                    )
-                )
 
     def _end_actors(self) -> None:
         """Stop the actors in reverse order, and close what they used."""
@@ -709,13 +606,9 @@ class Runtime:
     def _wind_down(self) -> None:
         """After a failure: as a stop without grace, as far as there are actors left to do it."""
         guardian = self._guardian
-        self._end_runs(min(STOP_AFTER_S, self._settings.cancel_timeout_s))
+        self._draining.end_runs()
         if guardian is not None and guardian.is_running("persistence"):
-            claims = self.executors.withdraw()
-            self.persistence.tell(PutBack(tuple((claim.id, claim.run) for claim in claims)))
-            flushed: Reply[None] = Reply()
-            self.persistence.tell(Flush(flushed))
-            self.loop.wait(flushed, STOP_AFTER_S)
+            self.loop.wait(self._draining.put_back(), STOP_AFTER_S)
         with self._lock:
             self._stop_result = False
             self._close()

@@ -15,7 +15,8 @@ import msgspec
 
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import AskAncestors, Cancel, Repeat, Submit, Unwatch, Watch
-from millrace.actors.runtime import Runtime, Settings
+from millrace.actors.runtime import Runtime
+from millrace.actors.settings import Settings
 from millrace.actors.stored import RunOver
 from millrace.calls import Calls, Interruption, current_run
 from millrace.context import Place, undecodable

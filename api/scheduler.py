@@ -13,7 +13,8 @@ from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
 from millrace.acting import Acting, check_retention
-from millrace.actors.runtime import Runtime, Settings
+from millrace.actors.runtime import Runtime
+from millrace.actors.settings import Settings
 from millrace.core import Core
 from millrace.domains import DomainHandle
 from millrace.limits import (

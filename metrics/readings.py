@@ -14,7 +14,8 @@ from threading import Lock
 from typing import Final
 
 from millrace.actors.effects import CountKey
-from millrace.actors.runtime import Phases, Runtime, store_versions
+from millrace.actors.runtime import Runtime, store_versions
+from millrace.actors.settings import Phases
 from millrace.actors.tally import CRASHED_RUNS
 from millrace.metrics.labels import Names
 from millrace.metrics.queue import QueueWatch

@@ -28,7 +28,8 @@ from millrace.actors.mailbox import Reply
 from millrace.actors.persistence import Persistence
 from millrace.actors.policy.limits import Limits
 from millrace.actors.requests import Cancel, ChangeSeries, Resume
-from millrace.actors.runtime import Phases, Runtime, Settings
+from millrace.actors.runtime import Runtime
+from millrace.actors.settings import Phases, Settings
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
 from millrace.model.catalog import Traits

@@ -238,10 +238,13 @@ def _check_whole_pages(connection: apsw.Connection, location: Location) -> None:
 
 
 def look_for_damage(connection: apsw.Connection, location: Location, *, for_s: float = DAMAGE_CHECK_S) -> None:
-    """StoreCorrupt where SQLite's quick check finds something within `for_s` seconds; in a big file it sees a part."""
+    """StoreCorrupt where SQLite's check finds something within `for_s` seconds; in a big file it sees a part.
+
+    The whole check, with what its quick one leaves out: a row that its index has lost would never be found to be ready.
+    """
     set_deadline(connection, for_s)
     try:
-        finding = connection.pragma("quick_check", 1)
+        finding = connection.pragma("integrity_check", 1)
     except apsw.InterruptError:
         return  # time is up
     finally:

@@ -287,6 +287,25 @@ def test_a_flipped_byte_never_crashes(location: Location, path: Path) -> None:
         open_store(location, migrations=STEPS[:1])
 
 
+def test_an_index_that_has_lost_a_row_is_damage(location: Location, path: Path) -> None:
+    """StoreCorrupt: whatever is looked for by that index alone, as what is ready, would never be found."""
+    steps = (Migration(1, "001_index_thing.sql", "create table thing(n integer); create index thing_n on thing(n)"),)
+    open_store(location, migrations=steps).close()
+    hide = ("pragma writable_schema = on", "delete from sqlite_schema where name = 'thing_n'")
+    connection = apsw.Connection(str(path))
+    entry = connection.execute("select * from sqlite_schema where name = 'thing_n'").get
+    for statement in hide:
+        connection.execute(statement)
+    connection.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("insert into thing values (1)")
+    connection.execute(hide[0])
+    connection.execute("insert into sqlite_schema values (?, ?, ?, ?, ?)", entry)
+    connection.close()
+    with pytest.raises(StoreCorrupt, match="thing_n"):
+        open_store(location, migrations=steps)
+
+
 def test_the_look_for_damage_is_bounded(location: Location, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Out of time, what was not reached is left to SQLite's own checks: a start does not grow with the store."""
     make(location, rows=2000)

@@ -71,6 +71,10 @@ class Acting(Operations):
             )
         return cancel_where(self._runtime, filters, predicate)
 
+    def __cancel__(self, filters: Filters) -> list[TaskId]:
+        """For `millrace.cli`: ``cancel_where`` by all filters there are."""
+        return cancel_where(self._runtime, filters, None)
+
     def retry_dead_letter(self, id: TaskId) -> Outcome[Any]:
         """Insert a new task with all that the dead letter's submission had; ``retry_of`` names the old one.
 

@@ -13,11 +13,12 @@ from millrace.model.measures import FileSizes
 from millrace.model.records import ChildSummary, TaskId, TaskRecord
 from millrace.model.schedule import ScheduleInfo
 from millrace.model.statuses import TERMINAL, TaskStatus
-from millrace.store import looking, records
+from millrace.store import checks, looking, records
 from millrace.store.connection import locate
+from millrace.store.filesystem import check_place
 from millrace.store.measures import measure_files
 from millrace.store.ownership import Owner, read_owner
-from millrace.store.reading import open_to_read
+from millrace.store.reading import open_to_read, read_version
 from millrace.store.series import read_schedules
 from millrace.store.snapshots import StoredSnapshot, read_snapshot
 
@@ -121,6 +122,37 @@ class Viewer:
     def owner(self) -> Owner | None:
         """Who runs the store now; None: nobody does."""
         return read_owner(self._location)
+
+    # Is it sound?
+
+    def schema_version(self) -> int:
+        """The step that the file's schema is at."""
+        return read_version(self._readers)
+
+    def check_place(self) -> None:
+        """UnsafeFilesystem where locks of the file system are not to be relied on; StoreError where the place will not do else."""
+        check_place(self._location)
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with the file, at most 10 lines: it reads all of it."""
+        return checks.check_pages(self._readers)
+
+    def broken_rules(self) -> dict[str, list[TaskId]]:
+        """The rules of every committed state, each with some of the tasks that break it."""
+        return checks.check_rules(self._readers)
+
+    def queued_names(self) -> list[str]:
+        """The names of the tasks in the queue."""
+        return checks.read_names(self._readers)
+
+    def back_up(self, target: str) -> int:
+        """Copy the store as of one moment to a new file, also while it is run. Its bytes."""
+        return checks.copy_to(self._readers, target)
+
+    def vacuum(self) -> None:
+        """Close, and write the file anew without the room that is free in it. StoreLocked where a process runs it."""
+        self.close()
+        checks.vacuum(self._location)
 
     def sizes(self) -> FileSizes:
         """What the store takes on its disk."""

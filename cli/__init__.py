@@ -13,14 +13,26 @@ from millrace.cli.errors import OneLineErrors, debug_option
 
 _COMMANDS: Final = {
     "alerts": "millrace.cli.alerts",
+    "cancel": "millrace.cli.acting:cancel",
+    "db": "millrace.cli.db",
+    "doctor": "millrace.cli.doctor",
+    "flows": "millrace.cli.flows",
     "grafana": "millrace.cli.grafana",
     "ls": "millrace.cli.ls",
+    "metrics": "millrace.cli.metrics",
+    "pause": "millrace.cli.pausing:pause",
+    "resume": "millrace.cli.pausing:resume",
+    "retry": "millrace.cli.acting:retry",
+    "run": "millrace.cli.run",
     "scan": "millrace.cli.scan.command",
+    "schedules": "millrace.cli.schedules",
     "show": "millrace.cli.show",
     "status": "millrace.cli.status",
+    "submit": "millrace.cli.submit",
+    "top": "millrace.cli.top",
     "tree": "millrace.cli.tree",
 }
-"""Name to module; each module has it as `command`."""
+"""Name to module; each module has it as `command`, but for those that say otherwise."""
 
 
 class _Commands(OneLineErrors):
@@ -31,7 +43,8 @@ class _Commands(OneLineErrors):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported now."""
         if cmd_name in _COMMANDS:
-            command: click.Command = import_module(_COMMANDS[cmd_name]).command
+            module, _, name = _COMMANDS[cmd_name].partition(":")
+            command: click.Command = getattr(import_module(module), name or "command")
             return command
         return super().get_command(ctx, cmd_name)
 

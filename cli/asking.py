@@ -1,11 +1,18 @@
 """What commands are asked for: filters and ids from the command line, as values or as one-line errors."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from millrace.cli.filters import FilterError, Query, parse
+from millrace.viewer import Viewer
+
+if TYPE_CHECKING:
+    from millrace import Domain, Scheduler
 
 
 def parsed(terms: Sequence[str]) -> Query:
@@ -19,3 +26,33 @@ def parsed(terms: Sequence[str]) -> Query:
 def wall_ms() -> int:
     """Now."""
     return time.time_ns() // 1_000_000
+
+
+def ids_in(terms: Sequence[str]) -> list[int] | None:
+    """The ids, where the words are ids and no filter."""
+    if terms and all(term.isascii() and term.isdigit() for term in terms):
+        return [int(term) for term in terms]
+    return None
+
+
+@contextmanager
+def acting(db: Path, *domains: "Domain") -> "Generator[Scheduler]":
+    """A scheduler on a store that is there, to act on its tasks; it runs none, whoever does."""
+    from millrace import Scheduler  # noqa: PLC0415 - commands that only look need not load it
+
+    Viewer(db).close()  # no store is made here, and none upgraded
+    scheduler = Scheduler(db, domains=domains)
+    try:
+        yield scheduler
+    finally:
+        scheduler.stop(0.0)
+
+
+def host_and_port(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    """HOST:PORT as an option's value."""
+    if value is None:
+        return None
+    host, colon, port = value.rpartition(":")
+    if not (colon and host and port.isdigit() and int(port) < 1 << 16):
+        raise click.BadParameter(f"expected HOST:PORT, such as 127.0.0.1:9464, got {value!r}")
+    return host.strip("[]"), int(port)

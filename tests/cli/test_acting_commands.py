@@ -1,0 +1,234 @@
+"""Commands that act: on a store that nobody runs, and on one that this process runs while another connection acts."""
+
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from command_line import Running, millrace
+from commands import command
+
+from millrace import Context, Domain, Every, PermanentError, Scheduler, TaskStatus
+
+WAIT_S = 20.0
+HERE = Path(__file__).parent
+
+
+def make_domain() -> Domain:
+    media = Domain("media")
+
+    @media.task()
+    def thumb(ctx: Context, path: str) -> str:
+        if path == "bad":
+            raise PermanentError("timed out: no answer")
+        return path.upper()
+
+    @media.task()
+    def tidy(ctx: Context) -> None: ...
+
+    return media
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """Three pictures that wait for an hour (ids 1 to 3), one that has failed (4), and a series (5). Nobody runs it."""
+    media, path = make_domain(), tmp_path / "tasks.db"
+    thumb, tidy = media.tasks["media::thumb"], media.tasks["media::tidy"]
+    with Scheduler(path, domains=[media], durability="process") as scheduler:
+        for name in ("a", "b", "c"):
+            scheduler.submit(thumb.options(run_after=3600.0, group="later", key=name), name)
+        scheduler.submit(thumb, "bad").wait(WAIT_S)
+        scheduler.submit(tidy.options(schedule=Every(timedelta(days=1), initial_delay=3600.0), key="nightly"))
+    return path
+
+
+@pytest.fixture
+def owner(db: Path) -> Iterator[Scheduler]:
+    """This process runs it."""
+    with Scheduler(db, domains=[make_domain()], durability="process") as scheduler:
+        yield scheduler
+
+
+def status(db: Path, id: int) -> str:
+    return str(command("show", id, "--json", db=db).json["status"])
+
+
+def test_cancel_says_how_many_first(db: Path) -> None:
+    """A dry run does nothing, a no does nothing, a yes cancels what meets the filter."""
+    assert command("cancel", "group:later", "--dry-run", "--json", db=db).json == {"count": 3, "ids": []}
+    done = command("cancel", "group:later", db=db, answers="n\n")
+    assert done.code != 0
+    assert "cancel 3 tasks?" in done.errors
+    assert [status(db, id) for id in (1, 2, 3)] == ["pending"] * 3
+    assert command("cancel", "group:later", "--yes", "--json", db=db).json == {"count": 3, "ids": [1, 2, 3]}
+    assert [status(db, id) for id in (1, 2, 3)] == ["cancelled"] * 3
+
+
+def test_cancel_by_id(db: Path) -> None:
+    """One that has ended another way is not cancelled, and that is said."""
+    assert command("cancel", 1, 2, "--json", db=db).json["ids"] == [1, 2]
+    done = command("cancel", 4, db=db)
+    assert done.code == 1
+    assert "ended failed before" in done.errors
+
+
+def test_cancel_wants_active_tasks(db: Path) -> None:
+    """A filter that no active task can meet is a wrong command line."""
+    done = command("cancel", "status:failed", db=db)
+    assert (done.code, done.errors.count("\n")) == (2, 1)
+
+
+def test_retry_on_a_store_that_is_run(db: Path, owner: Scheduler) -> None:
+    """What failed is repeated as a new task, which the owner runs at once."""
+    (new,) = command("retry", "error:timed out", "--yes", "--json", db=db).json["ids"]
+    ends = {TaskStatus.FAILED, TaskStatus.PENDING, TaskStatus.RUNNING}
+    assert owner.task(new).retry_of == 4
+    assert owner.task(new).status in ends
+
+
+def test_pause_and_resume(db: Path) -> None:
+    """Of a group, a domain, and everything; each says how many tasks that holds."""
+    assert command("pause", "group:later", "--json", db=db).json == {"count": 3}
+    assert status(db, 1) == "paused"
+    assert command("resume", "group:later", "--json", db=db).json == {"count": 3}
+    assert command("pause", "domain:media", "--json", db=db).json["count"] >= 3
+    assert command("resume", "domain:media", "--json", db=db).code == 0
+    command("pause", db=db)
+    assert "nothing starts until" in command("status", db=db).output
+    command("resume", db=db)
+    assert "nothing starts until" not in command("status", db=db).output
+    assert command("pause", "media", db=db).code == 2
+
+
+def test_schedules(db: Path) -> None:
+    """Listed, paused, resumed, and ended for good."""
+    (series,) = command("schedules", "list", "--json", db=db).json
+    assert (series["key"], series["schedule"], series["paused"]) == ("nightly", "every 1d 0h", False)
+    assert command("schedules", "pause", series["id"], db=db).code == 0
+    assert command("schedules", "list", "--json", db=db).json[0]["paused"]
+    command("schedules", "resume", series["id"], db=db)
+    assert command("schedules", "run", series["id"], db=db).code == 0
+    command("schedules", "cancel", series["id"], db=db)
+    assert command("schedules", "list", "--json", db=db).json == []
+    done = command("schedules", "pause", 99, db=db)
+    assert (done.code, done.errors.count("\n")) == (1, 1)
+
+
+def test_flows(db: Path) -> None:
+    """Listed, shown with state, cancelled by key."""
+    scheduler = Scheduler(db, domains=[])
+    scheduler.flow("import", key="monday", state={"page": 3})
+    scheduler.stop()
+    (flow,) = command("flows", "list", "--json", db=db).json
+    shown = command("flows", "show", "monday", "--json", db=db).json
+    assert (shown["id"], shown["state"], shown["revision"]) == (flow["id"], {"page": 3}, 1)
+    assert command("flows", "cancel", "monday", db=db).code == 0
+    assert status(db, flow["id"]) == "cancelled"
+
+
+def test_a_backup_of_a_store_that_is_run(db: Path, owner: Scheduler, tmp_path: Path) -> None:
+    """Of one moment, and a store by itself; another file is never written over."""
+    copy = tmp_path / "copy.db"
+    assert command("db", "backup", copy, "--json", db=db).json["bytes"] == copy.stat().st_size
+    assert command("ls", "--count", "--json", db=copy).json == command("ls", "--count", "--json", db=db).json
+    done = command("db", "backup", copy, db=db)
+    assert done.code == 1
+    assert "there is one" in done.errors
+
+
+def test_vacuum_is_for_who_owns_the_store(db: Path) -> None:
+    """Exit code 3 where a process runs it."""
+    assert command("db", "vacuum", db=db).code == 0
+    with Scheduler(db, domains=[make_domain()], durability="process"):
+        done = command("db", "vacuum", db=db)
+    assert (done.code, done.errors.count("\n")) == (3, 1)
+    assert str(os.getpid()) in done.errors
+
+
+def test_prune(db: Path) -> None:
+    """The history goes, what is active stays."""
+    assert command("db", "prune", db=db).code == 2
+    assert command("db", "prune", "--max-count", 0, "--json", db=db).json == {"count": 1}
+    assert command("ls", "--count", "--json", db=db).json == {"count": 4}
+
+
+def test_doctor_of_a_sound_store(db: Path) -> None:
+    """Everything is looked at, and a program that lacks a task is told."""
+    found = command("doctor", "--json", db=db).json
+    assert set(found) == {"pages", "rules", "schema", "place", "log", "room", "owner"}
+    assert all(part["ok"] for part in found.values())
+
+
+def test_doctor_finds_a_broken_rule(db: Path) -> None:
+    """Exit code 1, and which task it is."""
+    import apsw  # noqa: PLC0415 - the damage is done here alone
+
+    connection = apsw.Connection(str(db))
+    connection.execute("UPDATE task SET unmet = 3 WHERE id = 2")
+    connection.close()
+    done = command("doctor", db=db)
+    assert done.code == 1
+    assert "WRONG rules: expected that dependencies are counted right, tasks 2 break it" in done.output
+
+
+def test_top_looks_as_often_as_it_is_told(db: Path) -> None:
+    """Plain text where no terminal is."""
+    output = command("top", "--count", 2, "--interval", 0.1, db=db).output
+    assert output.count("nobody runs it") == 2
+
+
+def environment(db: Path) -> dict[str, str]:
+    return {"JOBS_DB": str(db), "PYTHONPATH": str(HERE)}
+
+
+def test_run_serves_drains_and_refuses_a_second(tmp_path: Path) -> None:
+    """Exit code 0 where it has drained, 3 where another process runs the store; a task of another process runs meanwhile."""
+    db = tmp_path / "jobs.db"
+    env = environment(db)
+    first = Running(tmp_path, "run", "jobs:scheduler", "--metrics", "127.0.0.1:0", "--grace", "5", env=env)
+    first.wait_for("metrics on")
+    ended = millrace(tmp_path, "submit", "jobs:make", "media::thumb", '{"path": "a"}', "--wait", "--json", env=env)
+    assert ended.result["memo"] == "A"
+    bad = millrace(tmp_path, "submit", "jobs:make", "media::thumb", '{"path": "bad"}', "--wait", env=env)
+    assert (bad.code, "failed: PermanentError: timed out" in bad.output) == (1, True)
+    url = first._read_errors().split("metrics on ")[1].split()[0]
+    with urllib.request.urlopen(url, timeout=WAIT_S) as answer:
+        assert b"millrace_" in answer.read()
+    second = millrace(tmp_path, "run", "jobs:make", env=env)
+    assert (second.code, second.errors.count("\n")) == (3, 1)
+    first.process.send_signal(signal.SIGTERM)
+    assert first.end().code == 0
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    """A body that would go on for the whole grace is interrupted, and its task is pending again."""
+    db = tmp_path / "jobs.db"
+    env = environment(db)
+    running = Running(tmp_path, "run", "jobs:scheduler", "--metrics", "127.0.0.1:0", "--grace", "600", env=env)
+    running.wait_for("metrics on")
+    id = json.loads(millrace(tmp_path, "submit", "jobs:make", "media::hold", "--json", env=env).output)["id"]
+    running._wait_until(lambda: status(db, id) == "running", "the task ran")
+    running.process.send_signal(signal.SIGINT)
+    running.process.send_signal(signal.SIGTERM)
+    ended = running.end()
+    assert ended.code == 0, ended.errors
+    assert status(db, id) == "pending"
+
+
+def test_submit_says_what_is_wrong(tmp_path: Path) -> None:
+    """In one line, before anything is stored."""
+    env = environment(tmp_path / "jobs.db")
+    for words in (
+        ("nowhere:scheduler", "media::thumb"),
+        ("jobs:nothing", "media::thumb"),
+        ("jobs:scheduler", "media::none"),
+        ("jobs:scheduler", "media::thumb", "[1"),
+        ("jobs:scheduler", "media::thumb", '{"wrong": 1}'),
+    ):
+        ended = millrace(tmp_path, "submit", *words, env=env)
+        assert (ended.code, ended.errors.count("\n")) == (2, 1), ended.errors
+    assert not (tmp_path / "jobs.db").exists()

@@ -42,9 +42,7 @@ def cancel(*, terms: tuple[str, ...], db: Path, wants_json: bool, yes: bool, dry
     """
     ids = ids_in(terms)
     if ids is not None:
-        _each(
-            db, ids, "cancelled", lambda scheduler, id: _cancel_one(scheduler, id), wants_json=wants_json, dry=dry_run
-        )
+        _each(db, ids, "cancelled", _cancel_one, wants_json=wants_json, dry=dry_run)
         return
     filters = _chosen(terms, _ACTIVE).filters(wall_ms())
     with Viewer(db) as viewer:
@@ -64,7 +62,7 @@ def retry(*, terms: tuple[str, ...], db: Path, wants_json: bool, yes: bool, dry_
     """
     ids = ids_in(terms)
     if ids is not None:
-        _each(db, ids, "repeated", lambda scheduler, id: scheduler.retry(id).id, wants_json=wants_json, dry=dry_run)
+        _each(db, ids, "repeated", _retry_one, wants_json=wants_json, dry=dry_run)
         return
     query = _chosen(terms, _REPEATABLE if parsed(terms).statuses else FAILED_ENDS)
     filters = query.filters(wall_ms())
@@ -72,7 +70,7 @@ def retry(*, terms: tuple[str, ...], db: Path, wants_json: bool, yes: bool, dry_
         count = viewer.count(filters)
         chosen = list(_pages(viewer, filters)) if count and not dry_run else []
     if _goes_on("retry", count, wants_json=wants_json, yes=yes, dry_run=dry_run):
-        _each(db, chosen, "repeated", lambda scheduler, id: scheduler.retry(id).id, wants_json=wants_json, dry=False)
+        _each(db, chosen, "repeated", _retry_one, wants_json=wants_json, dry=False)
 
 
 def _chosen(terms: tuple[str, ...], statuses: frozenset[TaskStatus]) -> Query:
@@ -85,7 +83,7 @@ def _chosen(terms: tuple[str, ...], statuses: frozenset[TaskStatus]) -> Query:
 
 
 def _pages(viewer: Viewer, filters: Filters) -> Iterator[TaskId]:
-    """All ids, oldest first would be another order: newest first, a page at a time."""
+    """All ids, newest first, read a page at a time."""
     before: int | None = None
     while True:
         page = viewer.tasks(filters, limit=_PAGE, before=before)
@@ -112,6 +110,11 @@ def _cancel_one(scheduler: Any, id: TaskId) -> TaskId | None:
     if not result.accepted:
         click.echo(f"task {id}: {result.reason}", err=True)
     return id if result.accepted else None
+
+
+def _retry_one(scheduler: Any, id: TaskId) -> TaskId:
+    new: TaskId = scheduler.retry(id).id
+    return new
 
 
 def _each(

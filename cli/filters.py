@@ -19,7 +19,7 @@ A value goes on over blanks up to the next term; where it holds what looks like 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from millrace.model.filters import Filters
 from millrace.model.statuses import TaskStatus
@@ -128,7 +128,7 @@ def _add(query: Query, term: str) -> Query:
     return add(query, match[2])
 
 
-def _set(query: Query, name: str, value: object, term: str) -> Query:
+def _set(query: Query, name: str, value: Any, term: str) -> Query:
     before = getattr(query, name)
     if before not in (None, "") and before != value:
         raise FilterError(f"filter: expected each term once, {term!r} differs from one before; no task can meet both")

@@ -87,7 +87,7 @@ def lines(db: Path, facts: dict[str, Any]) -> list[str]:
         ]
         shown += ["", *table(("GROUP", "RUNNING", "PENDING", ""), cells), *_more(len(groups))]
     if facts["running"]:
-        cells = [
+        tasks = [
             (
                 f"{task['id']}",
                 one_line(task["task_name"], 48),
@@ -97,7 +97,7 @@ def lines(db: Path, facts: dict[str, Any]) -> list[str]:
             )
             for task in facts["running"][:_SHOWN]
         ]
-        shown += ["", *table(("RUNNING", "TASK", "LABEL", "PROGRESS", "FOR"), cells), *_more(len(facts["running"]))]
+        shown += ["", *table(("RUNNING", "TASK", "LABEL", "PROGRESS", "FOR"), tasks), *_more(len(facts["running"]))]
     return shown
 
 

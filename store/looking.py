@@ -154,6 +154,15 @@ def count_active(connection: apsw.Connection, filters: Filters) -> dict[TaskStat
     return {status: counts[status.value] for status in TaskStatus if status not in TERMINAL}
 
 
+def count_settled(readers: Readers) -> dict[TaskStatus, int]:
+    """Settled tasks by how they ended, 0 included. By index: no row is read."""
+    with readers.borrow() as connection, reading(connection):
+        found = {TaskStatus(status): int(n) for status, n in connection.execute(SQL["count_unsuccessful_by_status"])}
+        total: int = connection.execute(SQL["count_history"]).get
+    found[TaskStatus.COMPLETED] = total - sum(found.values())
+    return {status: found.get(status, 0) for status in TaskStatus if status in TERMINAL}
+
+
 def read_tag_values(readers: Readers, key: str, domain: str | None) -> dict[str, int]:
     """Tasks per value of a tag, most first, ties by value."""
     statement = "select_tag_values" if domain is None else "select_tag_values_of_domain"

@@ -16,6 +16,9 @@ SELECT count(*) FROM task;
 -- name: count_history
 SELECT count(*) FROM history;
 
+-- name: count_unsuccessful_by_status
+SELECT status, count(*) FROM history INDEXED BY history_unsuccessful WHERE status <> 'completed' GROUP BY status;
+
 -- name: select_tag_values
 -- How many tasks, active and settled, have each value of a tag.
 SELECT v, count(*) AS n FROM tag WHERE k = :k GROUP BY v ORDER BY n DESC, v;

@@ -55,8 +55,11 @@ def test_commands_exist(page: Path) -> None:
     """Each `millrace` command in a block for the terminal is one, and takes the options that are given."""
     for token in tokens(page):
         if token.type == "fence" and token.info == "console":
-            for name, rest in re.findall(r"millrace ([a-z]+)(.*)", token.content):
+            for line in re.findall(r"millrace ([a-z]+.*)", token.content):
+                name, *words = line.split()
                 command = main.get_command(click.Context(main), name)
-                assert command is not None, name
-                known = {option for each in command.params for option in each.opts}
-                assert set(re.findall(r"(?<= )--[a-z-]+", rest)) <= known
+                while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+                    command = command.get_command(click.Context(command), words.pop(0))
+                assert command is not None, line
+                known = {option for each in command.get_params(click.Context(command)) for option in each.opts}
+                assert {word for word in words if word.startswith("--")} <= known | {"--help"}, line

@@ -52,7 +52,10 @@ class Bucket:
 
     def give_back(self) -> None:
         """A start that a token was taken for just now did not come about."""
-        self._taken = max(0, self._taken - 1)
+        if self._taken:
+            self._taken -= 1
+        else:  # the limit was changed since: what was taken before is among what was missing then
+            self._missing = max(0.0, self._missing - 1)
 
     def change(self, limit: RateLimit, now: float) -> None:
         """Another limit from now on; tokens are kept as far as they fit (S-266)."""

@@ -224,7 +224,7 @@ class ReadyQueue:
         if not len(line):
             line.bin = None
             self._want_more(line)
-            self._forget(line)
+            self._gone(line)
         if line.order is not None and line.order != head:
             self._to_open(line)
 
@@ -585,20 +585,27 @@ class ReadyQueue:
             self._count_demand(line)
         if line.order != before:
             self._lost_some(line)
+        elif self._is_low(line):
+            # Also where its only task has gone: the best that can follow stands at the place of that one.
+            self._want_more(line)
         return task
 
     def _lost_some(self, line: Line) -> None:
         """The first of the line is another, or there is none."""
         if line.order is None:
             line.bin = None
-            scopes = line.scopes or ()
-            self._forget(line)
-            for scope in scopes:
-                self._expose(scope, line)  # it may have stood in the open for those that wait there
+            self._gone(line)
             return
         self._to_open(line)
         if self._is_low(line):
             self._want_more(line)
+
+    def _gone(self, line: Line) -> None:
+        """Nothing is left of the line: it may have stood in the open for others that wait for the same."""
+        scopes = line.scopes or ()
+        self._forget(line)
+        for scope in scopes:
+            self._expose(scope, line)
 
     def _is_low(self, line: Line) -> bool:
         """Whether the store has more of the line, and little of it is here."""

@@ -142,6 +142,16 @@ def test_a_token_that_was_not_used_is_there_again() -> None:
         bucket.take(0.5)
 
 
+def test_a_token_comes_back_after_a_change_too() -> None:
+    """S-264, S-266: the limit was changed between the start and its undoing."""
+    bucket = Bucket(RateLimit(1, 2), 0.0)
+    bucket.take(0.0)
+    bucket.take(0.0)
+    bucket.change(RateLimit(2, 2), 0.0)
+    bucket.give_back()
+    assert bucket.available(0.0) == 1.0
+
+
 def test_a_token_that_was_given_back_late_is_not_one_more() -> None:
     """The bucket does not hold more than its burst, and no window has more starts."""
     bucket = Bucket(RateLimit(1, 2), 0.0)

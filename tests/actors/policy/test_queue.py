@@ -1,7 +1,7 @@
 """The ready queue: what it chooses is what a look at all that waits would choose, however little of it is in memory."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pytest
@@ -15,6 +15,7 @@ from millrace.actors.policy.lines import Bin, Line, Place
 from millrace.actors.policy.queue import ASIDE, ReadyQueue
 from millrace.model.lanes import Lane, make_lane
 from millrace.model.limits import Aging, RateLimit
+from millrace.model.priority import Priority
 from millrace.model.rows import Phase, Ready
 
 NAMES: Final = ("a::x", "a::y", "b::z")
@@ -22,6 +23,12 @@ GROUPS: Final = (None, "g", "h")
 PARENTS: Final = (None, 1, 2)
 PRIORITIES: Final = (0, 64, 128)
 BOUNDS: Final = {1: 1, 2: 2}
+
+
+RATES: Final = {"a::x": RateLimit(1, 2), "b::z": RateLimit(0.25, 1)}
+GROUP_RATES: Final = {"g": RateLimit(0.5, 3)}
+QUICK: Final = Aging(grace=1, interval=0.5, ceiling=Priority(32))
+"""In fractions that floats have exactly, so that the plain model beside it is exact."""
 
 
 def ready(task_id: int, lane: Lane, *, phase: int = Phase.BODY, since_ms: int = 0) -> Ready:
@@ -82,14 +89,36 @@ def start_all(queue: ReadyQueue, store: Store, count: int = 1_000_000) -> list[i
 class Machine(RuleBasedStateMachine):
     """The queue beside a plain look at everything."""
 
-    @initialize(page=st.integers(1, 3), data=st.data())
-    def begin(self, page: int, data: st.DataObject) -> None:
+    @initialize(page=st.integers(1, 3), aging=st.sampled_from([None, QUICK]), has_rates=st.booleans(), data=st.data())
+    def begin(self, page: int, aging: Aging | None, has_rates: bool, data: st.DataObject) -> None:
         """Small pages, so that most is in the store."""
         queue_module.LEAST_PAGE, queue_module.MOST_PAGE, queue_module.WINDOW = page, 2 * page, 4 * page
-        self.limits = data.draw(LIMITS)
+        self.aging, self.has_rates = aging, has_rates
+        self.now = 0.0
+        self.tokens = {name: float(limit.burst) for name, limit in (RATES | GROUP_RATES).items()}
+        self.limits = self.draw_limits(data)
         self.next_id = 10
         self.running: dict[int, Ready] = {}
-        self.queue, self.store = make(self.limits)
+        self.queue, self.store = make(self.limits, aging=aging)
+
+    def draw_limits(self, data: st.DataObject) -> Limits:
+        """With the rates, which stay."""
+        limits = data.draw(LIMITS)
+        return replace(limits, task_rates=RATES, group_rates=GROUP_RATES) if self.has_rates else limits
+
+    @rule(quarters=st.integers(1, 40))
+    def pass_time(self, quarters: int) -> None:
+        """Tokens come, and who waits becomes more urgent."""
+        self.now += quarters / 4
+        for name, limit in (RATES | GROUP_RATES).items():
+            self.tokens[name] = min(limit.burst, self.tokens[name] + quarters / 4 * limit.rate)
+        self.queue.at(self.now, self.now_ms)
+        feed(self.queue, self.store)
+
+    @property
+    def now_ms(self) -> int:
+        """The steady clock."""
+        return round(self.now * 1000)
 
     def teardown(self) -> None:
         """Pages of their usual size again."""
@@ -103,10 +132,16 @@ class Machine(RuleBasedStateMachine):
             max_size=8,
         ),
         phase=st.sampled_from([Phase.BODY, Phase.BODY, Phase.FINALIZER]),
+        waited=st.lists(st.integers(0, 80), min_size=8, max_size=8),
     )
-    def become_ready(self, lanes: list[tuple[str, str | None, int | None, int]], phase: Phase) -> None:
-        """Some tasks, told in one go."""
-        tasks = [ready(self.next_id + at, make_lane(*entry), phase=phase) for at, entry in enumerate(lanes)]
+    def become_ready(
+        self, lanes: list[tuple[str, str | None, int | None, int]], phase: Phase, waited: list[int]
+    ) -> None:
+        """Some tasks, told in one go, that have waited before by so many quarters of seconds."""
+        tasks = [
+            ready(self.next_id + at, make_lane(*entry), phase=phase, since_ms=self.now_ms - waited[at] * 250)
+            for at, entry in enumerate(lanes)
+        ]
         self.next_id += len(tasks)
         self.store.tasks |= {task.id: task for task in tasks}
         self.queue.offer(tasks)
@@ -121,7 +156,9 @@ class Machine(RuleBasedStateMachine):
             assert (None if task is None else task.id) == (None if expected is None else expected.id)
             if task is None:
                 return
-            self.queue.start(task)
+            holding = self.queue.start(task)
+            assert holding.effective == self.effective(task)
+            self.pay(task)
             del self.store.tasks[task.id]
             self.running[task.id] = task
             feed(self.queue, self.store)
@@ -136,6 +173,8 @@ class Machine(RuleBasedStateMachine):
             best = self.best()
             expected.append(-1 if best is None else best.id)
             task = self.store.tasks.pop(holding.task.id)
+            assert holding.effective == self.effective(task)
+            self.pay(task)
             self.running[task.id] = task
         assert [holding.task.id for holding in taken] == expected
         feed(self.queue, self.store)
@@ -155,6 +194,8 @@ class Machine(RuleBasedStateMachine):
             task_id = data.draw(st.sampled_from(sorted(self.running)))
             task = self.running.pop(task_id)
             self.queue.release(task_id, is_undone=True)
+            for name in self.rates_of(task):
+                self.tokens[name] = min((RATES | GROUP_RATES)[name].burst, self.tokens[name] + 1)
             self.store.tasks[task_id] = task
             self.queue.offer([task])
             feed(self.queue, self.store)
@@ -171,7 +212,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def change_limits(self, data: st.DataObject) -> None:
         """Other limits and pauses."""
-        self.limits = data.draw(LIMITS)
+        self.limits = self.draw_limits(data)
         self.queue.set_limits(self.limits)
         feed(self.queue, self.store)
 
@@ -185,8 +226,29 @@ class Machine(RuleBasedStateMachine):
         """By looking at everything."""
         if self.limits.is_paused:
             return None
-        free = [task for task in self.store.tasks.values() if self.has_room(task.lane)]
-        return min(free, key=lambda task: (task.priority, task.phase, task.id), default=None)
+        free = [
+            task
+            for task in self.store.tasks.values()
+            if self.has_room(task.lane) and all(self.tokens[name] >= 1 for name in self.rates_of(task))
+        ]
+        return min(free, key=lambda task: (self.effective(task), task.phase, task.id), default=None)
+
+    def rates_of(self, task: Ready) -> list[str]:
+        """What it takes tokens of."""
+        if not self.has_rates or task.phase == Phase.FINALIZER:
+            return []
+        return [name for name in (task.lane.name, task.lane.group) if name in self.tokens]
+
+    def pay(self, task: Ready) -> None:
+        """It takes them."""
+        for name in self.rates_of(task):
+            self.tokens[name] -= 1
+
+    def effective(self, task: Ready) -> int:
+        """Its priority by now."""
+        if self.aging is None or task.priority <= QUICK.ceiling:
+            return task.priority
+        return max(QUICK.ceiling, task.priority - max(0, self.now_ms - task.since_ms - 1000) // 500)
 
     def has_room(self, lane: Lane) -> bool:
         """Whether every limit lets one more of the lane start."""
@@ -502,6 +564,19 @@ def test_news_of_what_lies_in_the_store_reads_no_page() -> None:
     for n in range(1, 5101):
         assert start_all(queue, store, 1) == [n]
         queue.release(n)
+
+
+def test_a_line_whose_page_is_used_up_asks_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S-077: also where its last task in memory stood where the next can stand at best; nobody stands behind it for ever."""
+    monkeypatch.setattr(queue_module, "LEAST_PAGE", 1)
+    monkeypatch.setattr(queue_module, "MOST_PAGE", 1)
+    lane, other = make_lane("a::x", "g", None, 0), make_lane("a::x", "h", None, 9)
+    queue, store = make(Limits(4, groups={"g": 4}), [ready(1, lane), ready(2, other)])
+    assert start_all(queue, store) == [1, 2]
+    store.tasks[3] = ready(3, other)
+    queue.offer([store.tasks[3]])
+    feed(queue, store)
+    assert start_all(queue, store) == [3]
 
 
 def test_a_task_that_is_told_of_twice_ages_by_one_timer() -> None:

@@ -180,7 +180,7 @@ def _draw_op(rnd: random.Random, depth: int, *, is_parent: bool) -> list[Any]:
         return [kind, rnd.random()]
     if kind == "root" and rnd.random() < 0.4:
         spec = draw_spec(rnd, DEEPEST)
-        spec.priority = spec.priority or None  # one that preempts its own submitter would do so in each of its runs, for ever
+        spec.priority = spec.priority or None  # an urgent one would preempt its submitter in each of its runs, for ever
         return [kind, msgspec.to_builtins(spec)]
     is_plain = kind == "hang" or (kind == "cancel_self" and rnd.random() < 0.2)
     return [kind if is_plain else "step"]

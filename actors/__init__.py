@@ -2,7 +2,7 @@
 
 | module | knows |
 |---|---|
-| ``runtime``, ``settings``, ``draining`` | one scheduler, from opening to stop: makes, joins and ends everything below; its runs when it stops |
+| ``runtime``, ``settings``, ``draining`` | one scheduler, from opening to stop: makes and joins all below; how runs end then |
 | ``actor``, ``mailbox``, ``times`` | the loop of an actor, addresses that outlive it, replies, the injected clocks |
 | ``guardian`` | which actors run; replaces those that fail |
 | ``persistence`` | the one writer: what waits in its inbox is one transaction; what is put off, kept or refused |

@@ -196,7 +196,7 @@ class Dispatcher(Actor):
         self._overdue.guard(run)
 
     def _on_lanes_found(self, lanes: Sequence[Lane], after: int | None) -> None:
-        """Nothing starts before all lanes are known: by then the claims of the dispatcher before this one have begun, or are lost."""
+        """Nothing starts before all lanes are known: then claims of the dispatcher before this one have begun or are lost."""
         self._queue.found(lanes, is_last=after is None)
         if after is not None:
             self._persistence.tell(FindLanes(after))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Generic, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.priority import Priority
@@ -80,8 +80,15 @@ class TaskRecord:
         """All fields, but for the payload's values: a record outlives its task's code, which says what is to be redacted."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         if self.payload is not None:
-            values["payload"] = redact(self.payload, self.payload) if isinstance(self.payload, Mapping) else REDACTED
+            values["payload"] = self._redacted(self.payload)
         return f"TaskRecord({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+    @staticmethod
+    def _redacted(payload: Any) -> Any:
+        if not isinstance(payload, Mapping):
+            return REDACTED
+        named = cast("Mapping[str, Any]", payload)
+        return redact(named, named)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -126,7 +126,12 @@ def _apply_all(connection: apsw.Connection, steps: Sequence[Migration], tell: Ho
 
 def add_functions(connection: apsw.Connection) -> None:
     """What a step's statements call beside SQLite's own functions; the schema that they leave calls none."""
-    connection.create_scalar_function("lane_of", lane_of, 4, deterministic=True)
+    connection.create_scalar_function("lane_of", _lane_of, 4, deterministic=True)
+
+
+def _lane_of(*columns: Any) -> int:
+    """As SQLite calls it, with values of any type; the columns have the right ones."""
+    return lane_of(*columns)
 
 
 def _apply(connection: apsw.Connection, step: Migration, tell: Hook) -> None:

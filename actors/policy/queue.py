@@ -1,9 +1,10 @@
 """The ready queue: which task starts next, under all limits, however many wait.
 
-Tasks wait in lines, one a lane (see ``lines``); a line waits in the open, or in the scope that holds it up (see ``scopes``). Choosing
-looks at the first of the open lines: where a scope holds it up, the line moves there and the next is looked at. So a line is looked
-at again only when what held it up has changed, each move costs a step in a heap, and nobody stands behind somebody who cannot
-start. While a scope has room the most urgent line that waits in it is in the open; the others follow one by one.
+Tasks wait in lines, one a lane (see ``lines``); a line waits in the open, or in the scope that holds it up (see ``scopes``).
+Choosing looks at the first of the open lines: where a scope holds it up, the line moves there and the next is looked at. So a
+line is looked at again only when what held it up has changed, each move costs a step in a heap, and nobody stands behind
+somebody who cannot start. While a scope has room the most urgent line that waits in it is in the open; the others follow one by
+one.
 
 With fair shares the open lines stand by group, and the group is chosen before the line.
 """
@@ -416,7 +417,7 @@ class ReadyQueue:
     # Changes
 
     def set_limits(self, limits: Limits) -> None:
-        """From now on these are in force: what runs is counted anew, and all that waits is looked at again. Buckets keep their tokens."""
+        """These are in force: what runs is counted anew, and all that waits is looked at again. Buckets keep their tokens."""
         before = self.limits
         self.scopes.change(limits, self._now)
         self._open.clear()

@@ -144,14 +144,14 @@ class Scopes:
         domain = lane.domain
         found: list[Scope] = []
         if domain in limits.domains or domain in limits.paused_domains:
-            found.append(self._counted((Kind.DOMAIN, domain), limits.domains.get(domain), now))
+            found.append(self._counted((Kind.DOMAIN, domain), limits.domains.get(domain)))
         group = lane.group
         if group is not None:
             limit = limits.groups.get(group, limits.default_group)
             if limit is not None or group in limits.paused_groups:
-                found.append(self._counted((Kind.GROUP, group), limit, now))
+                found.append(self._counted((Kind.GROUP, group), limit))
         if lane.parent_id is not None:
-            scope = self._counted((Kind.PARENT, lane.parent_id), bound, now)
+            scope = self._counted((Kind.PARENT, lane.parent_id), bound)
             if bound is not None:
                 scope.limit = bound
             found.append(scope)
@@ -164,7 +164,7 @@ class Scopes:
                 found.append(self._rate((Kind.GROUP_RATE, group), rate, now))
         return tuple(found)
 
-    def _counted(self, scope_id: ScopeId, limit: int | None, now: float) -> Scope:
+    def _counted(self, scope_id: ScopeId, limit: int | None) -> Scope:
         scope = self._scopes.get(scope_id)
         if scope is None:
             scope = self._scopes[scope_id] = Scope(scope_id, limit=limit)

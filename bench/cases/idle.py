@@ -40,7 +40,7 @@ def wait(site: Site, *, is_full: bool) -> Figures:
     expected = delayed + series if is_full else 0
     if count != expected:
         raise AssertionError(f"expected {expected} tasks, there are {count}")
-    return {"rate": 1.0, "percent": percent}
+    return {"percent": percent}
 
 
 CASE = Case(

@@ -40,7 +40,7 @@ def wait_for_tokens(site: Site, *, per_second: float) -> Figures:
     touched = sum(row != before.get(task_id) for task_id, row in after.items())
     started = len(before) - len(after)
     return {
-        "rate": (len(before) - len(after)) / window_s,
+        "per_second": started / window_s,
         "percent": percent,
         "ms_per_start": percent / 100 * window_s * 1e3 / started if started else 0.0,
         "touched": touched,
@@ -65,7 +65,7 @@ CASE = Case(
         Variant("1 an hour", partial(wait_for_tokens, per_second=1 / 3600)),
     ),
     columns=(
-        Column("rate", "starts/s", 1),
+        Column("per_second", "starts/s", 1),
         Column("percent", "% of a core", 2),
         Column("ms_per_start", "ms/start", 2),
         Column("touched", "rows written without a start"),
@@ -73,7 +73,7 @@ CASE = Case(
     ),
     targets=(
         Target("% of a core at 10/s", "10 a second", "percent", at_most=0.5),
-        Target("starts a second", "10 a second", "rate", at_least=9.0),
+        Target("starts a second", "10 a second", "per_second", at_least=9.0),
         Target("rows written without a start at 10/s", "10 a second", "touched", at_most=0),
         Target("% of a core at 1/h", "1 an hour", "percent", at_most=0.5),
         Target("anything written at 1/h", "1 an hour", "commits", at_most=0),

@@ -101,6 +101,7 @@ class Commits:
     def commit(self, decide: Callable[[Ledger], object], *, is_synced: bool) -> Effects:
         """One transaction; its effects, of which nobody has heard."""
         store = self._opened()
+        told = self.limits
         try:
             with store.transaction(is_synced=is_synced):
                 ledger = self._begin(store)
@@ -112,6 +113,8 @@ class Commits:
                 ledger.effects.cascades = _open_cascades(ledger)
         except BaseException:
             self._pruner.forget()
+            if self.limits is not told:  # read anew, which nobody has heard of: the next transaction reads them again
+                self.limits, self._are_limits_known = told, False
             raise
         self._note_commit(has_written=store.has_written, is_synced=is_synced)
         self._count_pruned()

@@ -156,7 +156,9 @@ class Gating:
             self._held.pop(task_id, None)
 
     def due_in(self, now: float) -> float | None:
-        """Seconds until a body has waited for IO as long as it may; None: none waits."""
-        if not self._held:
-            return None
-        return max(0.0, min(held.since for held in self._held.values()) + HELD_AT_MOST_S - now)
+        """Seconds until a body has waited for IO as long as it may; None: none waits for that.
+
+        Who has waited so long is not held by the gate any more, whatever else it waits for.
+        """
+        left = (HELD_AT_MOST_S - (now - held.since) for held in self._held.values())
+        return min((each for each in left if each > 0), default=None)

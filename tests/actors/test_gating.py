@@ -6,9 +6,10 @@ from millrace.actors.gating import Gating
 from millrace.actors.policy.gate import IoGate
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.pressure import Pressure
-from millrace.actors.policy.queue import ReadyQueue
+from millrace.actors.policy.queue import ASIDE, ReadyQueue
 from millrace.actors.sampler import Readings
 from millrace.model.lanes import make_lane
+from millrace.model.limits import ResourceSnapshot
 from millrace.model.rows import Phase, Ready
 
 
@@ -49,3 +50,26 @@ def test_what_waits_is_looked_at_again_when_a_source_falls_silent(last: Readings
     task = queue.choose()
     assert task is not None
     assert task.id == 7
+
+
+def test_a_body_that_has_waited_for_io_as_long_as_it_may_wakes_nobody() -> None:
+    """S-288: once, when the time is there; what holds it then is another's business, and time alone changes nothing."""
+    io = IoGate()
+    for second in range(3):
+        io.reading(ResourceSnapshot(0.1, 100.0, 100.0, 100.0, 100.0), 70.0 + second)
+    io.started(1, (1_000, 0, 0, 0))
+    gating = Gating(
+        None,  # type: ignore[arg-type]  # nothing runs
+        NoThreads(),  # type: ignore[arg-type]  # nobody is asked more
+        pressure=Pressure(),
+        io=io,
+        means=lambda name: None,
+        max_crashes=3,
+    )
+    queue = ReadyQueue(Limits(4), aging=None, now=72.0, steady_ms=0, gate=lambda task, effective: None)
+    task = Ready(128, Phase.BODY, 7, 0, make_lane("a::x", None, None, 128), io="[1000,0,0,0]")
+    assert gating.hold_up(queue, task, 128, 72.0) is ASIDE
+    assert gating.due_in(72.0) == 30.0
+    assert gating.due_in(101.0) == 1.0
+    assert gating.due_in(102.0) is None
+    assert gating.hold_up(queue, task, 128, 102.0) is None

@@ -3,7 +3,7 @@
 What it knows (who waits for which task) outlives the actor: it belongs to the runtime.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -250,6 +250,6 @@ class Delivery:
         """One more of something that no commit counts."""
         self.tally.count(counter, name, value)
 
-    def counts(self) -> Counter[CountKey]:
+    def counts(self) -> defaultdict[CountKey, float]:
         """All that was counted so far: (counter, name, value) to how often."""
         return self.tally.counts()

@@ -7,7 +7,7 @@ begin and end, by the executors; everything that is only read is read at the scr
 import threading
 import time
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from millrace.actors.effects import CountKey
@@ -73,14 +73,14 @@ class Tally:
             found = self._histograms[family, label] = Histogram(FAMILIES[family].bounds)
         return found
 
-    def counts(self) -> Counter[CountKey]:
-        """All that was counted so far: (counter, task name, value) to how often, or how many seconds."""
+    def counts(self) -> defaultdict[CountKey, float]:
+        """All that was counted so far: (counter, task name, value) to how often, or how many seconds; 0 for anything else."""
         with self._lock:
-            counts = Counter(self._counts)
+            counts = self._counts.copy()
             if self._going_on:
                 now = self._monotonic()
                 for key, since in self._going_on.items():
-                    counts[key] += now - since  # type: ignore[assignment]  # seconds have parts
+                    counts[key] += now - since
             return counts
 
     def histograms(self) -> dict[tuple[str, str], Histogram]:

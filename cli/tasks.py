@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from millrace.cli.output import ago, lasting, one_line, styled
 from millrace.model.records import TaskRecord
@@ -36,7 +36,8 @@ def visible(payload: Any, secret: Collection[str] | None) -> Any:
         return None
     if not isinstance(payload, Mapping):
         return REDACTED
-    return redact(payload, payload if secret is None else secret)
+    values = cast("Mapping[str, Any]", payload)
+    return redact(values, values if secret is None else secret)
 
 
 def row(record: TaskRecord) -> tuple[str, ...]:

@@ -50,7 +50,9 @@ def _reach(start: Newcomer, waiting: Mapping[int, Sequence[Newcomer]], all_waite
     while work:
         at = work.pop()
         asked = at.waited_by - seen
-        found = (set(all_waiters(asked)) - seen if asked else set()) | {at.id}
+        found = {at.id}
+        if asked:
+            found |= set(all_waiters(asked)) - seen
         seen |= found
         for task_id in found & waiting.keys():
             for other in waiting[task_id]:
@@ -72,7 +74,7 @@ def _trace(
         ]
         pairs += [(other.id, task_id) for task_id in level for other in waiting.get(task_id, ())]
         pairs += waiters([task_id for task_id in level if task_id > 0])
-        level = []
+        level.clear()
         for waiter, task_id in pairs:
             if waiter not in next_of:
                 next_of[waiter] = task_id

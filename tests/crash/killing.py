@@ -16,7 +16,7 @@ from typing import Self
 
 import busy_program
 from busy_program import read_lines
-from wreck import active, find_violations, open_wreck, settled, torn_batches, wrongly_followed
+from wreck import active, find_violations, is_made, open_wreck, settled, torn_batches, wrongly_followed
 
 from millrace import ParentClosed, Scheduler, TaskStatus
 
@@ -99,7 +99,7 @@ class Life:
             return  # killed before the store was made
         connection = open_wreck(self.path)
         try:
-            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'history'").get:
+            if not is_made(connection):
                 assert not self.acks("S"), self
                 return
             assert find_violations(connection) == [], self

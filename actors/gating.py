@@ -1,6 +1,6 @@
 """What holds a task up that all limits let start: pressure, IO, a thread that was given up, a suspect that runs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,9 +138,12 @@ class Gating:
         self.look_again(queue)
 
     def look_again(self, queue: ReadyQueue) -> None:
-        """What the IO gate holds may be let through by now. It keeps the time since when it waits."""
-        if self._held:
-            queue.offer(held.task for held in self._held.values())
+        """What the IO gate holds may be let through by now. It keeps the time since when it waits.
+
+        Lines wait as wholes also when those that were held one by one have all started.
+        """
+        queue.offer(held.task for held in self._held.values())
+        if queue.scopes.io.bins:
             queue.reopen(queue.scopes.io)
 
     def reasons(self) -> frozenset[str]:
@@ -149,11 +152,6 @@ class Gating:
             return frozenset()
         found = (("io", self._held), ("concurrency", self._behind_suspect), ("no_worker", self._overdue.has_waiting))
         return frozenset(reason for reason, is_so in found if is_so)
-
-    def forget(self, ids: Iterable[int]) -> None:
-        """These do not wait any more."""
-        for task_id in ids:
-            self._held.pop(task_id, None)
 
     def due_in(self, now: float) -> float | None:
         """Seconds until a body has waited for IO as long as it may; None: none waits for that.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from millrace.actors import gating as gating_module
 from millrace.actors.gating import Gating
 from millrace.actors.policy.gate import IoGate
 from millrace.actors.policy.limits import Limits
@@ -73,3 +74,49 @@ def test_a_body_that_has_waited_for_io_as_long_as_it_may_wakes_nobody() -> None:
     assert gating.due_in(101.0) == 1.0
     assert gating.due_in(102.0) is None
     assert gating.hold_up(queue, task, 128, 102.0) is None
+
+
+def test_lines_that_wait_for_io_go_on_when_those_held_one_by_one_have_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S-077, S-287: a line beyond the number that is held one by one is looked at again at the end of a run."""
+    monkeypatch.setattr(gating_module, "HELD_MOST", 1)
+    io = IoGate()
+    for second in range(3):
+        io.reading(ResourceSnapshot(0.1, 100.0, 100.0, 100.0, 100.0), 70.0 + second)
+    gating = Gating(
+        None,  # type: ignore[arg-type]  # nothing runs
+        NoThreads(),  # type: ignore[arg-type]  # nobody is asked more
+        pressure=Pressure(),
+        io=io,
+        means=lambda name: None,
+        max_crashes=3,
+    )
+    queue = ReadyQueue(
+        Limits(9),
+        aging=None,
+        now=72.0,
+        steady_ms=0,
+        gate=lambda task, effective: gating.hold_up(queue, task, effective, 72.0),
+    )
+    queue.found([], is_last=True)
+
+    def offer(task_id: int, priority: int, expected: int) -> None:
+        lane = make_lane("a::x", None, None, priority)
+        queue.offer([Ready(priority, Phase.BODY, task_id, 0, lane, io=f"[{expected},0,0,0]")])
+
+    def start() -> list[int]:
+        return [holding.task.id for holding in queue.take(9, gating.started)]
+
+    def end(task_id: int) -> list[int]:
+        queue.release(task_id)
+        gating.ended(queue, task_id)
+        return start()
+
+    offer(1, 1, 100)
+    offer(2, 2, 50)
+    offer(3, 3, 20)
+    assert start() == [1, 2]  # 3 is held by itself
+    offer(4, 0, 1_000)
+    assert start() == []  # and the line of 4 as a whole
+    assert end(1) == [3]
+    assert end(2) == []
+    assert end(3) == [4]

@@ -42,8 +42,8 @@ class OneLineErrors(click.Group):
         """Runs the command; turns what it raises into a one-line error."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # (who reads the output, such as head, has seen enough: click ends it without a word)
         except Exception as error:
             if ctx.meta.get(_DEBUG):
                 raise

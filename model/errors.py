@@ -314,8 +314,8 @@ class StoreLocked(StoreError):
         start = f" since {since.isoformat(timespec='seconds')}" if since else ""
         super().__init__(
             f"{path}: expected a store that nobody runs, it is held by pid {pid or 'unknown'} on host "
-            f"{host or 'unknown'}{start}; stop that process, submit through a Client, "
-            "or start with when_owned='standby'",
+            f"{host or 'unknown'}{start}; stop that process, or submit "
+            "without start(): it runs what is stored",
             path=path,
         )
         self.pid = pid

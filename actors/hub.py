@@ -1,10 +1,14 @@
-"""Who listens: subscriptions to events, fed after each commit. A slow reader delays nobody and is told what it missed."""
+"""Who listens: subscriptions to events, fed after each commit. A slow reader delays nobody and is told what it missed.
+
+Whoever tells pays as little as possible: what is told is put behind the rest in one step, without a lock where nobody waits for
+it, and becomes an event in the thread that reads it.
+"""
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 
+from millrace.actors.telling import Told, event_of
 from millrace.model.durations import LONGEST_WAIT_S
 from millrace.model.events import Event
 from millrace.store.fork import ForkGuard
@@ -14,56 +18,93 @@ class Feed:
     """The bounded queue of one subscription.
 
     Args:
-        accepts: which events it wants; None: all.
+        accepts: what it wants of what is told; None: all.
         kinds: no events but of these classes, and those below them; None: all.
         maxsize: events kept; beyond, the oldest go, and are counted in ``missed``.
     """
 
     def __init__(
-        self, accepts: Callable[[Event], bool] | None, maxsize: int, kinds: tuple[type[Event], ...] | None = None
+        self, accepts: Callable[[Told], bool] | None, maxsize: int, kinds: tuple[type[Event], ...] | None = None
     ) -> None:
         self._accepts = accepts
         self.kinds = kinds
         self._maxsize = maxsize
-        self._events: deque[Event] = deque()
+        self._told: deque[Told] = deque()
         self._changed = threading.Condition()
+        self._sleepers = 0
+        """Readers that wait, or are about to: they count before they look a last time, so that nobody has to wake them who tells
+        before, and somebody does who tells after."""
         self._is_closed = False
         self._guard = ForkGuard()
         self.missed = 0
 
-    def put(self, events: Sequence[Event]) -> int:
-        """Add those it accepts; how many older ones went for them."""
+    def put(self, told: Sequence[Told]) -> int:
+        """Add what it accepts; how many older ones went for that."""
         accepts = self._accepts
-        wanted = events if accepts is None else [event for event in events if accepts(event)]
-        if not wanted:
+        wanted = told if accepts is None else [one for one in told if accepts(one)]
+        if not wanted or self._is_closed:
             return 0
+        self._told.extend(wanted)
+        if self._sleepers:
+            with self._changed:
+                self._changed.notify(len(wanted))
+        return self._drop_oldest() if len(self._told) > self._maxsize else 0
+
+    def _drop_oldest(self) -> int:
+        dropped = 0
         with self._changed:
-            if self._is_closed:
-                return 0
-            self._events.extend(wanted)
-            dropped = 0
-            while len(self._events) > self._maxsize:
-                self._events.popleft()
+            while len(self._told) > self._maxsize and self._take() is not None:
                 dropped += 1
             self.missed += dropped
-            self._changed.notify(len(wanted))
         return dropped
+
+    def _take(self) -> Told | None:
+        """The oldest; None: there is none. In one step: others take without the lock."""
+        try:
+            return self._told.popleft()
+        except IndexError:
+            return None
 
     def get(self, timeout_s: float | None) -> Event | None:
         """The oldest; None on time-out, or where the feed is closed and read out. ForkedProcess in a forked child."""
         self._guard.check()
-        if self._events:
-            with suppress(IndexError):  # another reader was faster
-                return self._events.popleft()
+        told = self._take()
+        if told is None:
+            told = self._wait(timeout_s)
+        return None if told is None else event_of(told)
+
+    def __iter__(self) -> Iterator[Event]:
+        """All, oldest first, until the feed is closed and read out. ForkedProcess in a forked child."""
+        while True:
+            self._guard.check()
+            told = self._take()
+            if told is None:
+                told = self._wait(None)
+                if told is None:
+                    return
+            yield event_of(told)
+
+    def _wait(self, timeout_s: float | None) -> Told | None:
+        found: list[Told] = []
+
+        def is_over() -> bool:
+            told = self._take()
+            if told is not None:
+                found.append(told)
+            return told is not None or self._is_closed
+
         with self._changed:
-            wait_s = None if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
-            self._changed.wait_for(lambda: self._events or self._is_closed, wait_s)
-            return self._events.popleft() if self._events else None
+            self._sleepers += 1
+            try:
+                self._changed.wait_for(is_over, None if timeout_s is None else min(timeout_s, LONGEST_WAIT_S))
+            finally:
+                self._sleepers -= 1
+        return found[0] if found else None
 
     @property
     def is_over(self) -> bool:
         """Closed and read out."""
-        return self._is_closed and not self._events
+        return self._is_closed and not self._told
 
     def close(self) -> None:
         """No more events come; those that are there can still be read."""
@@ -112,9 +153,8 @@ class Hub:
             self._hears = {}
         feed.close()
 
-    def publish(self, events: Iterable[Event]) -> None:
+    def publish(self, told: Sequence[Told]) -> None:
         """Tell everybody, in this order."""
-        told = tuple(events)
         for feed in self._feeds:
             dropped = feed.put(told)
             if dropped:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from millrace.actors.effects import NO_REPORT, Effects, Report
 from millrace.actors.policy.dependencies import BadEnd
 from millrace.actors.policy.limits import Limits
-from millrace.actors.telling import make_event
+from millrace.actors.telling import news_of
 from millrace.model import events
 from millrace.model.catalog import Catalog
 from millrace.model.durations import ms_to_datetime
@@ -63,6 +63,7 @@ class Ledger:
         self.steady_ms = steady_ms
         self.is_heard = is_heard
         self._hears = hears
+        self._heard: dict[type[events.Event], bool] = {}
         self.limits = limits
         self._unsaid = unsaid
         self.ages = ages
@@ -366,13 +367,16 @@ class Ledger:
             effects.next_wall_ms = due_ms if effects.next_wall_ms is None else min(effects.next_wall_ms, due_ms)
 
     def hears(self, kind: type[events.Event]) -> bool:
-        """Whether anybody wants events of this class."""
-        return self.is_heard and self._hears(kind)
+        """Whether anybody wants events of this class: asked once a transaction."""
+        found = self._heard.get(kind)
+        if found is None:
+            found = self._heard[kind] = self.is_heard and self._hears(kind)
+        return found
 
     def tell(self, kind: type[events.TaskEvent], row: Row | Claim, **fields: Any) -> None:
-        """An event of a task, where anybody listens."""
+        """An event of a task, where anybody listens; a memo as its JSON text."""
         if self.hears(kind):
-            self.effects.events.append(make_event(kind, self.now(), row, fields, row.effective))
+            self.effects.events.append(news_of(kind, self.now_ms, row, fields, row.effective))
 
     def tell_progress(self, row: Row | Claim, report: Report | None = None, *, settled: float | None = None) -> None:
         """An event of a task's progress: the one given, else what has not been told of it yet.
@@ -403,4 +407,4 @@ class Ledger:
     def tell_new(self, kind: type[events.TaskEvent], row: NewRow) -> None:
         """An event of a task that is only being inserted."""
         if self.hears(kind):
-            self.effects.events.append(make_event(kind, self.now(), row, {}))
+            self.effects.events.append(news_of(kind, self.now_ms, row, {}))

@@ -12,7 +12,7 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.policy import ends
 from millrace.actors.policy.ends import Step
 from millrace.actors.reruns import begin_rerun
-from millrace.actors.settling import advance, close, memo_of, park, settle
+from millrace.actors.settling import advance, close, park, settle
 from millrace.model import events
 from millrace.model.durations import latest_due_ms
 from millrace.model.outcomes import RunKind, RunOutcome
@@ -79,7 +79,7 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
             if ledger.is_heard and outcome.claim is not None:
                 ledger.tell_progress(outcome.claim)
                 if ledger.hears(events.Completed):
-                    ledger.tell(events.Completed, outcome.claim, memo=memo_of(outcome.memo))
+                    ledger.tell(events.Completed, outcome.claim, memo=outcome.memo)
             if outcome.parent_id is not None:
                 _count_leaf(ledger, outcome, outcome.parent_id, parents)
     for parent in parents.values():

@@ -51,7 +51,7 @@ from millrace.actors.sources import sources_of
 from millrace.actors.supervisor import Spawn
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.tally import Tally
-from millrace.actors.telling import make_event
+from millrace.actors.telling import News, news_of
 from millrace.actors.times import SystemTimes, Times
 from millrace.executors.bodies import Bodies
 from millrace.executors.pool import Executors
@@ -627,7 +627,7 @@ class Runtime:
         if timeout_s is not None:
             self.clock.tell(Arm(timeout_s, self.dispatcher, RunOverdue(claim.id, claim.run)))
         if claim.phase == Phase.BODY and self.hub.hears(events.Dispatched):
-            self.hub.publish([dispatched(run, self.times.wall_ms())])
+            self.hub.publish((dispatched(run, self.times.wall_ms()),))
 
     def _refill_later(self) -> None:
         """The system gives no more threads: runs that wait for one are looked at again in a while."""
@@ -646,6 +646,6 @@ def store_versions() -> tuple[str, str]:
     return sqlite_versions()
 
 
-def dispatched(run: Run, now_ms: int) -> events.Dispatched:
+def dispatched(run: Run, now_ms: int) -> News:
     """The event of a body's start."""
-    return make_event(events.Dispatched, ms_to_datetime(now_ms), run.claim, {}, run.claim.effective)
+    return news_of(events.Dispatched, now_ms, run.claim, {}, run.claim.effective)

@@ -5,9 +5,6 @@ never by recursion: a chain of ten thousand parents settles like one.
 """
 
 from collections.abc import Iterable
-from typing import Any
-
-import msgspec
 
 from millrace.actors.counting import count_child, first_failure
 from millrace.actors.ledger import Ledger
@@ -145,7 +142,7 @@ def _tell_end(ledger: Ledger, row: Row, status: str) -> None:
     ledger.tell_progress(row, settled=(row.child_total - row.child_active) / row.child_total if has_children else None)
     match status:
         case "completed":
-            ledger.tell(events.Completed, row, memo=memo_of(row.memo))
+            ledger.tell(events.Completed, row, memo=row.memo)
         case "failed":
             ledger.tell(events.Failed, row, error=row.error or "", will_retry=False, retry_after=None)
         case "dead_letter":
@@ -158,8 +155,3 @@ def _tell_end(ledger: Ledger, row: Row, status: str) -> None:
             ledger.tell(events.DependencyFailed, row, dependency=row.failed_dependency or 0)
         case _:
             ledger.tell(events.Cancelled, row)
-
-
-def memo_of(text: str | None) -> Any:
-    """The memo, as the task gave it."""
-    return None if text is None else msgspec.json.decode(text)

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from millrace.actors.hub import Feed, Hub
+from millrace.actors.telling import News, Told, kind_of
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.events import Event, TaskEvent
 
@@ -20,15 +21,15 @@ class Subscription:
         wanted = None if kinds is None else tuple(kinds)
         prefix = None if domain is None else f"{domain}::"
 
-        def accepts(event: Event) -> bool:
-            if wanted is not None and not isinstance(event, wanted):
+        def accepts(told: Told) -> bool:
+            if wanted is not None and not issubclass(kind_of(told), wanted):
                 return False
-            if not isinstance(event, TaskEvent):
+            if not isinstance(told, (News, TaskEvent)):
                 return True
-            return (prefix is None or event.task_name.startswith(prefix)) and task in (None, event.task_name)
+            return (prefix is None or told.task_name.startswith(prefix)) and task in (None, told.task_name)
 
         self._hub = hub
-        takes_all = wanted is None and prefix is None and task is None
+        takes_all = (wanted is None or Event in wanted) and prefix is None and task is None
         self._feed = Feed(None if takes_all else accepts, maxsize, wanted)
         hub.add(self._feed)
 
@@ -50,11 +51,7 @@ class Subscription:
 
     def __iter__(self) -> Iterator[Event]:
         """Until the subscription is closed and read out."""
-        while True:
-            event = self._feed.get(None)
-            if event is None:
-                return
-            yield event
+        return iter(self._feed)
 
     def close(self) -> None:
         """No more events come; those that came can still be read."""

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from millrace.actors.telling import make_event
+from millrace.actors.telling import event_of, news_of
 from millrace.model import events
 from millrace.model.priority import Priority
 from millrace.model.rows import Claim
 from millrace.model.statuses import TaskStatus
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
 OWN: list[tuple[type[events.TaskEvent], dict[str, Any]]] = [
     (events.Submitted, {}),
     (events.Completed, {"memo": [1]}),
@@ -57,7 +58,9 @@ def test_an_event_is_as_its_constructor_makes_it(
     kind: type[events.TaskEvent], own: dict[str, Any], effective: int | None
 ) -> None:
     """Equal, with the same hash of its parts and text, all fields there, and as frozen."""
-    made = make_event(kind, NOW, CLAIM, own, effective)
+    stored = {**own, "memo": "[1]"} if "memo" in own else own
+    made = event_of(news_of(kind, NOW_MS, CLAIM, stored, effective))
+    assert isinstance(made, kind)
     built = kind(
         at=NOW,
         task_id=7,

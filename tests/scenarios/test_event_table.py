@@ -31,6 +31,7 @@ from millrace import (
     Unblocked,
 )
 from millrace.actors.requests import ExpireDue
+from millrace.actors.telling import event_of
 
 ENDS = (Completed, DeadLettered, Cancelled, Superseded, Expired, DependencyFailed)
 
@@ -266,9 +267,8 @@ def test_nothing_is_made_that_nobody_wants(stage: Stage, domain: Domain) -> None
     publish = scheduler._runtime.hub.publish
 
     def watch(events: Any) -> None:
-        told = list(events)
-        made.extend(told)
-        publish(told)
+        made.extend(map(event_of, events))
+        publish(events)
 
     scheduler._runtime.hub.publish = watch  # type: ignore[method-assign]  # to see what is made
     heard = scheduler.subscribe(kinds=[Failed])

@@ -15,6 +15,7 @@ from invariants import check
 from millrace.actors import pausing, run_ends
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy.limits import Limits
+from millrace.actors.telling import event_of
 from millrace.model import events
 from millrace.model.catalog import Traits
 from millrace.model.outcomes import RunKind, RunOutcome
@@ -89,7 +90,7 @@ class PauseMachine(RuleBasedStateMachine):
             yield ledger
             ledger.flush()
         self.limits = ledger.limits
-        self.heard += ledger.effects.events
+        self.heard += map(event_of, ledger.effects.events)
 
     # The model
 

@@ -22,6 +22,7 @@ from millrace.actors import cancelling, depending, expiring, recovering, repeati
 from millrace.actors.enqueueing import enqueue
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy.lines import START
+from millrace.actors.telling import event_of
 from millrace.model import events
 from millrace.model.catalog import Traits
 from millrace.model.errors import InvalidDependency, InvalidTask, ParentClosed
@@ -105,7 +106,7 @@ class StoreMachine(RuleBasedStateMachine):
             ledger.flush()
             for claim in writer.starts.load_claimed(ledger.effects.continues):
                 self.claims[claim.id] = claim
-        self.heard += ledger.effects.events
+        self.heard += map(event_of, ledger.effects.events)
 
     def in_turn(self, decide: Callable[[Ledger], T]) -> T:
         """What a turn gives; where it refuses, what it had expired before is committed."""

@@ -131,6 +131,7 @@ class Commits:
             is_heard=self._delivery.is_heard,
             hears=self._delivery.hears,
             unsaid=self._delivery.board.unsaid,
+            has_reports=self._delivery.board.has_reports,
             limits=self.limits,
             ages=self._has_aging,
         )

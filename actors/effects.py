@@ -1,6 +1,6 @@
 """What a transaction leads to once it is committed: collected while it is decided, told after COMMIT, dropped with a rollback."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -91,8 +91,8 @@ class Effects:
     """Answers to actors."""
     counts: dict[CountKey, float] = field(default_factory=dict[CountKey, float])
     """How often what happened."""
-    observed: list[tuple[str, str, float]] = field(default_factory=list[tuple[str, str, float]])
-    """(histogram, value of its label or "", value)."""
+    observed: dict[tuple[str, str], list[float]] = field(default_factory=dict[tuple[str, str], list[float]])
+    """Histogram and the value of its label, or "", to the values that were measured."""
 
     def answer(self, reply: Reply[Any], value: object) -> None:
         """The caller gets its answer."""
@@ -111,6 +111,11 @@ class Effects:
         entry = (counter, name, value)
         self.counts[entry] = self.counts.get(entry, 0) + by
 
-    def settled_after(self, name: str, age_ms: int) -> None:
-        """A task of that name has settled, so long after it could first have started."""
-        self.observed.append(("end_to_end_seconds", name, age_ms / 1000 if age_ms > 0 else 0.0))
+    def observe(self, family: str, value: float, label: str = "") -> None:
+        """One more value of a histogram."""
+        self.observed.setdefault((family, label), []).append(value)
+
+    def settled_after(self, name: str, ages_s: Iterable[float]) -> None:
+        """Tasks of that name have settled, so many seconds after they could first have started."""
+        values = [age_s if age_s > 0 else 0.0 for age_s in ages_s]
+        self.observed.setdefault(("end_to_end_seconds", name), []).extend(values)

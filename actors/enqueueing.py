@@ -5,6 +5,7 @@ stored of each submission is ``storing``'s.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -72,8 +73,9 @@ def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
             if decided is None:
                 raise AssertionError("the last entry of a key is always decided")
             result = Stored(SubmitKind.DUPLICATE, decided.id)
-        ledger.effects.count("submissions", tasks[place].name, result.kind.value)
         final.append(result)
+    for (name, kind), same in groupby((task.name, result.kind) for task, result in zip(tasks, final, strict=True)):
+        ledger.effects.count("submissions", name, kind.value, by=sum(1 for _ in same))
     return _note_pauses(ledger, final)
 
 

@@ -41,14 +41,16 @@ class Feed:
     def put(self, told: Sequence[Told]) -> int:
         """Add what it accepts; how many older ones went for that."""
         accepts = self._accepts
-        wanted = told if accepts is None else [one for one in told if accepts(one)]
-        if not wanted or self._is_closed:
+        if accepts is not None:
+            told = [one for one in told if accepts(one)]
+        if not told or self._is_closed:
             return 0
-        self._told.extend(wanted)
+        held = self._told
+        held.extend(told)
         if self._sleepers:
             with self._changed:
-                self._changed.notify(len(wanted))
-        return self._drop_oldest() if len(self._told) > self._maxsize else 0
+                self._changed.notify(len(told))
+        return self._drop_oldest() if len(held) > self._maxsize else 0
 
     def _drop_oldest(self) -> int:
         dropped = 0
@@ -75,13 +77,16 @@ class Feed:
 
     def __iter__(self) -> Iterator[Event]:
         """All, oldest first, until the feed is closed and read out. ForkedProcess in a forked child."""
+        check, take = self._guard.check, self._told.popleft
         while True:
-            self._guard.check()
-            told = self._take()
-            if told is None:
-                told = self._wait(None)
-                if told is None:
+            check()
+            try:
+                told = take()
+            except IndexError:
+                awaited = self._wait(None)
+                if awaited is None:
                     return
+                told = awaited
             yield event_of(told)
 
     def _wait(self, timeout_s: float | None) -> Told | None:

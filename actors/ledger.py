@@ -40,6 +40,7 @@ class Ledger:
         is_heard: whether anybody subscribes to events; without, none are made.
         hears: whether anybody wants events of a class.
         unsaid: what subscribers have still to hear of a task's progress.
+        has_reports: whether any run that ends in this transaction may have reported progress.
         limits: limits and pauses in force.
         ages: whether waiting raises a task's priority.
     """
@@ -54,6 +55,7 @@ class Ledger:
         is_heard: bool,
         hears: Callable[[type[events.Event]], bool] = lambda _: True,
         unsaid: Callable[[int, float | None], Report | None] | None = None,
+        has_reports: bool = True,
         limits: Limits = UNLIMITED,
         ages: bool = False,
     ) -> None:
@@ -66,6 +68,7 @@ class Ledger:
         self._heard: dict[type[events.Event], bool] = {}
         self.limits = limits
         self._unsaid = unsaid
+        self.has_reports = has_reports
         self.ages = ages
         self._now: datetime | None = None
         self._were_cascades_open: bool | None = None
@@ -204,7 +207,8 @@ class Ledger:
             self.ended_badly.append(BadEnd(row.id, row.name, status, row.error, row.on_dependency_failure))
         self.effects.settled.append((row.id, status))
         self.effects.count("tasks_finished", row.name, status)
-        self.effects.settled_after(row.name, self.now_ms - since_ms(row.created_at_ms, row.run_at_ms, row.retries))
+        age_ms = self.now_ms - since_ms(row.created_at_ms, row.run_at_ms, row.retries)
+        self.effects.settled_after(row.name, (age_ms / 1000,))
         if row.parent_id is not None:
             self.effects.count("children_settled", row.name, status)
 

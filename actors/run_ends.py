@@ -5,6 +5,9 @@ what follows for the task and for those above it is ``settling``'s.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
 
 from millrace.actors import pausing
 from millrace.actors.counting import child_moved, note_bytes, tell_child_settled
@@ -18,6 +21,8 @@ from millrace.model.durations import latest_due_ms
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Phase, PlainEnd, Row
 from millrace.model.statuses import TaskStatus
+
+_name_of: Final = attrgetter("name")
 
 
 def apply_outcomes(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> list[RunOutcome]:
@@ -67,27 +72,35 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     ]
     moved = ledger.writer.settle_plain(plain, ledger.now_ms)
     ledger.ended_well += moved
-    effects = ledger.effects
-    ledger.load(end.parent_id for end in outcomes if end.parent_id is not None and end.task_id in moved)
+    settled = [outcome for outcome in outcomes if outcome.task_id in moved]
+    _note_leaves(ledger, settled)
+    ledger.load(outcome.parent_id for outcome in settled if outcome.parent_id is not None)
     parents: dict[int, Row] = {}
-    for outcome in outcomes:
-        if outcome.task_id in moved:
-            effects.settled.append((outcome.task_id, "completed"))
-            effects.completed.append((outcome.name, outcome.duration_s, outcome.actual_io))
-            effects.count("tasks_finished", outcome.name, "completed")
-            effects.settled_after(outcome.name, ledger.now_ms - outcome.since_ms)
-            if ledger.is_heard and outcome.claim is not None:
+    for outcome in settled if ledger.is_heard else [one for one in settled if one.parent_id is not None]:
+        if ledger.is_heard and outcome.claim is not None:
+            if ledger.has_reports:
                 ledger.tell_progress(outcome.claim)
-                if ledger.hears(events.Completed):
-                    ledger.tell(events.Completed, outcome.claim, memo=outcome.memo)
-            if outcome.parent_id is not None:
-                _count_leaf(ledger, outcome, outcome.parent_id, parents)
+            if ledger.hears(events.Completed):
+                ledger.tell(events.Completed, outcome.claim, memo=outcome.memo)
+        if outcome.parent_id is not None:
+            _count_leaf(ledger, outcome, outcome.parent_id, parents)
     for parent in parents.values():
         child_moved(ledger, parent)
     for parent in parents.values():
         if ledger.row(parent.id) is parent:  # not settled already, with another of them
             advance(ledger, [parent])
     return moved
+
+
+def _note_leaves(ledger: Ledger, settled: Sequence[RunOutcome]) -> None:
+    """What others have to know of leaves that have completed."""
+    effects, now_ms = ledger.effects, ledger.now_ms
+    effects.settled += [(outcome.task_id, "completed") for outcome in settled]
+    effects.completed += [(outcome.name, outcome.duration_s, outcome.actual_io) for outcome in settled]
+    for name, same in groupby(settled, _name_of):
+        ages_s = [(now_ms - outcome.since_ms) / 1000 for outcome in same]
+        effects.count("tasks_finished", name, "completed", by=len(ages_s))
+        effects.settled_after(name, ages_s)
 
 
 def _count_leaf(ledger: Ledger, outcome: RunOutcome, parent_id: int, parents: dict[int, Row]) -> None:

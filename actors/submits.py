@@ -58,5 +58,5 @@ def _answer(ledger: Ledger, request: Submit, stored: list[Stored]) -> None:
     if request.is_batch:
         tell_batch(ledger, stored)
         ledger.effects.count("batches")
-        ledger.effects.observed.append(("batch_size", "", len(stored)))
+        ledger.effects.observe("batch_size", len(stored))
     ledger.effects.answer(request.reply, stored)

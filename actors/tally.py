@@ -6,13 +6,16 @@ begin and end, by the executors; everything that is only read is read at the scr
 
 import threading
 import time
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from millrace.actors.effects import CountKey
 from millrace.model.families import FAMILIES
 from millrace.model.histograms import Histogram
+
+NOTHING: Final[Mapping[tuple[str, str], Sequence[float]]] = MappingProxyType({})
 
 CRASHED_RUNS = "crashed_runs"
 """Runs that the death of a process ended: counted by the start that finds them, as started and as finished, so that they are
@@ -34,18 +37,16 @@ class Tally:
         self._counts: defaultdict[CountKey, float] = defaultdict(float)
         self._histograms: dict[tuple[str, str], Histogram] = {}
 
-    def add(self, counts: Mapping[CountKey, float], observed: Iterable[tuple[str, str, float]] = ()) -> None:
-        """What a commit counted, and the values (family, label, value) that it measured."""
+    def add(
+        self, counts: Mapping[CountKey, float], observed: Mapping[tuple[str, str], Sequence[float]] = NOTHING
+    ) -> None:
+        """What a commit counted, and the values of histograms (family, label) that it measured."""
         with self._lock:
             own = self._counts
             for key, count in counts.items():
                 own[key] += count
-            histograms = self._histograms
-            for family, label, value in observed:
-                # As Histogram.observe, without the calls: this runs once a task.
-                found = histograms.get((family, label)) or self._histogram(family, label)
-                found.buckets[bisect_left(found.bounds, value)] += 1
-                found.total += value
+            for (family, label), values in observed.items():
+                self._histogram(family, label).observe_all(values)
 
     def count(self, counter: str, name: str = "", value: str = "", by: float = 1) -> None:
         """One more, or so many more, of something that no commit counts."""

@@ -26,6 +26,14 @@ class Histogram:
         self.buckets[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def observe_all(self, values: Iterable[float]) -> None:
+        """Several more values."""
+        bounds, buckets, total = self.bounds, self.buckets, self.total
+        for value in values:
+            buckets[bisect_left(bounds, value)] += 1
+            total += value  # one by one: what sum() makes of floats depends on the Python
+        self.total = total
+
     @property
     def count(self) -> int:
         """How many values there were."""

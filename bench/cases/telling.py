@@ -111,6 +111,7 @@ CASE = Case(
             at_least=0.95,
             against="silent",
         ),
+        Target("of the silent rate, with all events", "events", "rate", at_least=0.95, against="silent"),
         Target(
             "of the silent rate, with progress and all events",
             "progress, events",

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from millrace.actors import halting
 from millrace.actors.clock import Arm, NextDue
 from millrace.actors.dispatches import (
     ClaimsLost,
@@ -96,7 +97,9 @@ class Delivery:
     # After a commit
 
     def deliver(self, effects: Effects) -> None:
-        """Tell everybody, callers first; whoever is answered finds the progress as of this commit."""
+        """Tell everybody, callers first; whoever is answered finds the progress as of this commit, and what it stops stopped."""
+        executors = self._executors
+        stopped = frozenset[tuple[int, int]]() if executors is None else halting.hold_back(effects, executors)
         self.board.committed(effects)
         if effects.counts or effects.observed:
             self.tally.add(effects.counts, effects.observed)  # first: whoever is answered finds it counted
@@ -110,13 +113,13 @@ class Delivery:
             self._hub.publish(effects.events)
         if effects.awaited:
             self._tell_watchers(effects.awaited)
-        if self._executors is not None:
-            self._tell_runtime(effects, self._executors)
+        if executors is not None:
+            self._tell_runtime(effects, executors, stopped)
 
-    def _tell_runtime(self, effects: Effects, executors: Executors) -> None:
+    def _tell_runtime(self, effects: Effects, executors: Executors, stopped: frozenset[tuple[int, int]]) -> None:
         """Starts and news of tasks, for a scheduler that has started; one that has not reads all of it from the store then."""
         if effects.claims:
-            executors.begin(effects.claims)
+            executors.begin(effects.claims, held=stopped)
         if effects.interrupts:
             self._dispatcher.tell(Interrupted(tuple(effects.interrupts)))
         if effects.ready:

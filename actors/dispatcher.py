@@ -184,6 +184,10 @@ class Dispatcher(Actor):
 
     def _take_over(self, run: Run) -> None:
         claim = run.claim
+        if self._executors.is_held_back(run):  # whatever was to take it back died with the dispatcher before this one
+            self._executors.withdraw_one(claim.id, claim.run)
+            self._persistence.tell(PutBack(((claim.id, claim.run),)))
+            return
         holding = Holding(_ready(claim), claim.effective if claim.effective is not None else claim.priority)
         self._queue.hold(holding)
         if run.waits:

@@ -15,8 +15,9 @@ Guarantees:
 - Nothing is thrown into a thread: a run is asked to stop, and stops when its body looks.
 
     waiting --slot free--> begun --returns, raises--> reported
-       |                     |
-       +-withdrawn           +--abandon--> given up --its thread ends--> forgotten, its outcome dropped
+     |  |                    |
+     |  +-stopped--> held    +--abandon--> given up --its thread ends--> forgotten, its outcome dropped
+     +-withdrawn<-----+
 
 Fails: a body's exception, whatever it is, is its run's outcome. Where the system gives no thread, runs wait and it is asked
 again; a thread that never ends costs its memory, and no slot until as many as there are slots are given up.

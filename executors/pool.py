@@ -1,7 +1,7 @@
 """All executors of one scheduler behind one face: bodies and finalizers on the slots, cancel hooks beside them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from millrace.executors.bodies import Bodies
 from millrace.executors.run import Run
@@ -58,15 +58,15 @@ class Executors:
         """Whether what is claimed from now on begins in the order of the claims, which is not that of urgency with fair shares."""
         self._threads.begin_in_turn(is_on=is_on)
 
-    def begin(self, claims: Iterable[Claim]) -> None:
-        """Run what has been claimed."""
+    def begin(self, claims: Iterable[Claim], *, held: Container[tuple[int, int]] = ()) -> None:
+        """Run what has been claimed. Bodies and finalizers whose (task, run) is among ``held`` are held back from the first."""
         runs = [Run(claim) for claim in claims]
         hooks = [run for run in runs if run.claim.phase == Phase.HOOK]
         if hooks:
             self._hooks.submit(hooks)
             runs = [run for run in runs if run.claim.phase != Phase.HOOK]
         if runs:
-            self._threads.submit(runs)
+            self._threads.submit(runs, held=held)
 
     def pause(self) -> None:
         """Begin nothing more, until the next ``start``."""
@@ -130,6 +130,14 @@ class Executors:
         return None
 
     # Stopping
+
+    def hold_back(self, is_over: Callable[[Claim], bool]) -> None:
+        """Begin no more those bodies and finalizers for which it is so: they wait to be taken back."""
+        self._threads.hold_back(is_over)
+
+    def is_held_back(self, run: Run) -> bool:
+        """Whether it has not begun, never will, and is to be taken back."""
+        return self._threads.is_held_back(run)
 
     def withdraw(self) -> list[Claim]:
         """Take back all that has not begun."""

@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Final
 
 from millrace.executors.counts import RunCounts
@@ -19,6 +19,7 @@ from millrace.executors.run import Run
 from millrace.model.census import Census
 from millrace.model.errors import InterruptReason
 from millrace.model.outcomes import RunOutcome
+from millrace.model.rows import Claim
 
 log = logging.getLogger("millrace.executors")
 
@@ -57,8 +58,10 @@ class ThreadExecutor:
         self._waiting: list[tuple[tuple[int, int, int], int, Run]] = []
         self._order = itertools.count()
         self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._held: dict[int, Run] = {}
+        """Runs that have not begun and never will, by task: they wait to be taken back."""
         self._runs: dict[int, Run] = {}
-        """Begun or waiting, by task."""
+        """Begun, waiting or held back, by task."""
         self._abandoned: dict[int, Run] = {}
         self._counts = RunCounts()
         self._slots = 0
@@ -96,12 +99,18 @@ class ThreadExecutor:
         """Whether runs submitted from now on begin in the order in which they come, and not the most urgent first."""
         self._is_in_turn = is_on
 
-    def submit(self, runs: Iterable[Run]) -> None:
-        """Run these as slots become free, the most urgent first or, in turn, the first first."""
+    def submit(self, runs: Iterable[Run], *, held: Container[tuple[int, int]] = ()) -> None:
+        """Run these as slots become free, the most urgent first or, in turn, the first first.
+
+        Those whose (task, run) is among ``held`` are held back from the first.
+        """
         count = 0
         with self._lock:
             for run in runs:
                 self._runs[run.claim.id] = run
+                if (run.claim.id, run.claim.run) in held:
+                    self._held[run.claim.id] = run
+                    continue
                 heapq.heappush(self._waiting, (_AT_ONCE if self._is_in_turn else run.place, next(self._order), run))
                 count += 1
             self._fill()
@@ -121,18 +130,39 @@ class ThreadExecutor:
         for run in list(self._runs.values()):
             run.ask(reason)
 
-    def withdraw(self) -> list[Run]:
-        """Take back the runs that have not begun."""
+    def hold_back(self, is_over: Callable[[Claim], bool]) -> None:
+        """Begin no more those of the waiting runs for which it is so. They stay here, until they are taken back."""
         with self._lock:
-            taken = [entry[2] for entry in self._waiting]
-            self._waiting.clear()
-            for run in taken:
-                del self._runs[run.claim.id]
+            held = [entry[2] for entry in self._waiting if is_over(entry[2].claim)]
+            if held:
+                self._held.update((run.claim.id, run) for run in held)
+                self._waiting = [entry for entry in self._waiting if entry[2].claim.id not in self._held]
+                heapq.heapify(self._waiting)
+
+    def is_held_back(self, run: Run) -> bool:
+        """Whether the run is to be taken back."""
+        return self._held.get(run.claim.id) is run
+
+    def withdraw(self) -> list[Run]:
+        """Take back the runs that have not begun, those held back too."""
+        with self._lock:
+            return self._take_waiting()
+
+    def _take_waiting(self) -> list[Run]:
+        taken = [entry[2] for entry in self._waiting] + list(self._held.values())
+        self._waiting.clear()
+        self._held.clear()
+        for run in taken:
+            del self._runs[run.claim.id]
         return taken
 
     def withdraw_one(self, task_id: int, run_number: int) -> bool:
-        """Take one run back; False where it has begun, or is not here."""
+        """Take one run back, also where it is held back; False where it has begun, or is not here."""
         with self._lock:
+            held = self._held.get(task_id)
+            if held is not None and held.claim.run == run_number:
+                del self._held[task_id], self._runs[task_id]
+                return True
             for at, (_, _, run) in enumerate(self._waiting):
                 if run.claim.id == task_id and run.claim.run == run_number:
                     del self._waiting[at]
@@ -192,14 +222,14 @@ class ThreadExecutor:
             return self._idle.wait_for(self._is_idle, timeout_s)
 
     def _is_idle(self) -> bool:
-        return len(self._runs) == (len(self._waiting) if self._is_paused else 0)
+        return len(self._runs) == (len(self._waiting) + len(self._held) if self._is_paused else 0)
 
     def run_of(self, task_id: int) -> Run | None:
-        """The run of a task, begun or waiting."""
+        """The run of a task, begun or not."""
         return self._runs.get(task_id)
 
     def runs(self) -> list[Run]:
-        """All runs, begun or waiting."""
+        """All runs, begun or not."""
         return list(self._runs.values())
 
     def abandoned(self) -> list[Run]:
@@ -229,7 +259,7 @@ class ThreadExecutor:
         """Let the threads end as their runs end; what has not begun is dropped (withdraw it first)."""
         with self._lock:
             self._is_stopping = True
-            self._waiting.clear()
+            self._take_waiting()
             threads = self._threads
         for _ in range(threads):
             self._tokens.put(None)
@@ -240,7 +270,7 @@ class ThreadExecutor:
         """Start threads up to the slots, and no more than there are runs. Holding the lock."""
         if self._is_stopping or self._is_paused or not self._waiting:
             return
-        wanted = min(self._slots + self._extra, len(self._runs) + len(self._abandoned))
+        wanted = min(self._slots + self._extra, len(self._runs) - len(self._held) + len(self._abandoned))
         while self._threads < wanted:
             self._threads += 1
             name = f"millrace-{self._name}-{next(self._thread_numbers)}"

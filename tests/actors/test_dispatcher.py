@@ -72,6 +72,7 @@ class FakeExecutors:
         self.bodies: dict[int, Run] = {}
         self.hooks: dict[int, Run] = {}
         self.given_up: list[Run] = []
+        self.held_back: list[Run] = []
         self.slots = 0
         self.is_in_turn = False
 
@@ -112,7 +113,15 @@ class FakeExecutors:
     def withdraw(self) -> list[Claim]:
         return []
 
+    def is_held_back(self, run: Run) -> bool:
+        return run in self.held_back
+
     def withdraw_one(self, task_id: int, run: int) -> bool:
+        for held in self.held_back:
+            if (held.claim.id, held.claim.run) == (task_id, run):
+                self.held_back.remove(held)
+                del self.bodies[task_id]
+                return True
         return False
 
     def interrupt(self, task_id: int, run: int, reason: Any) -> bool:
@@ -455,6 +464,18 @@ def test_a_successor_counts_the_runs_under_way() -> None:
     assert stage.claimed() == [3]
     (guard,) = stage.clock.take(Arm)
     assert (guard.delay_s, guard.message.task_id) == (30.0, 1)
+
+
+def test_a_successor_takes_back_what_is_held_back() -> None:
+    """S-374: the message that would have had it taken back died with the dispatcher before it; its slot is free."""
+    executors = FakeExecutors()
+    executors.begin(claim(1, run=7), claim(2))
+    executors.held_back.append(executors.bodies[1])
+    stage = Stage(2, executors)
+    assert stage.persistence.take(PutBack) == [PutBack(((1, 7),))]
+    stage.ready(3)
+    assert stage.claimed() == [3]
+    assert list(executors.bodies) == [2]
 
 
 def test_a_cancelled_run_is_given_up_after_its_time() -> None:

@@ -278,6 +278,54 @@ def test_what_has_not_begun_can_be_taken_back(hall: Hall) -> None:
     hall.until(lambda: hall.begun == [1, 3])
 
 
+def test_what_is_held_back_never_begins(hall: Hall) -> None:
+    """A free slot goes to the next run; the one held back is known, until it is taken back, and counts as a run that waits."""
+    hall.executor.start(1)
+    runs = [run_of(n) for n in range(1, 5)]
+    hall.executor.submit(runs)
+    hall.until(lambda: hall.inside == [1])
+    hall.executor.hold_back(lambda claim: claim.id in (1, 2, 4))
+    hall.let_end(1, 3)
+    hall.until(lambda: hall.reported == [1, 3])
+    assert [hall.executor.is_held_back(run) for run in runs] == [False, True, False, True]
+    assert sorted(run.claim.id for run in hall.executor.runs() if run.begun_at is None) == [2, 4]
+    assert hall.executor.wait_idle(0.0) is False
+    hall.executor.pause()
+    assert hall.executor.wait_idle(WAIT_S)
+    hall.executor.start(1)
+    assert not hall.executor.withdraw_one(2, 2)
+    assert hall.executor.withdraw_one(2, 1)
+    assert not hall.executor.withdraw_one(2, 1)
+    assert [run.claim.id for run in hall.executor.withdraw()] == [4]
+    assert hall.executor.wait_idle(WAIT_S)
+    assert hall.begun == [1, 3]
+
+
+def test_a_run_can_be_held_back_from_the_first(hall: Hall) -> None:
+    """That run of its task alone: the others begin, and so does the next one of that task."""
+    hall.executor.start(2)
+    hall.executor.submit([run_of(1), run_of(2)], held={(1, 1), (2, 2)})
+    hall.until(lambda: hall.begun == [2])
+    assert hall.executor.withdraw_one(1, 1)
+    hall.executor.submit([run_of(1)])
+    hall.until(lambda: hall.begun == [2, 1])
+
+
+def test_a_stop_forgets_what_is_held_back(hall: Hall) -> None:
+    """As it does what waits: at the next start nothing is left of either."""
+    hall.executor.start(1)
+    hall.executor.submit([run_of(1), run_of(2), run_of(3)])
+    hall.until(lambda: hall.inside == [1])
+    hall.executor.hold_back(lambda claim: claim.id == 2)
+    hall.executor.stop()
+    hall.let_end(1)
+    assert hall.executor.wait_idle(WAIT_S)
+    assert hall.executor.runs() == []
+    hall.executor.start(1)
+    hall.executor.submit([run_of(2)])
+    hall.until(lambda: hall.begun == [1, 2])
+
+
 def test_a_paused_executor_begins_nothing(hall: Hall) -> None:
     """What runs ends; what waits counts as idle, and begins with the next start unless it is taken back."""
     hall.executor.start(2)

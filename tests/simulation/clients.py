@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from typing import Any, Protocol
 
 from plans import Spec, draw_spec
-from scripts import Stage
+from scripts import Stage, see_stored
 from virtual import Pause
 
 from millrace.actors.flows import NewFlow
@@ -123,7 +123,7 @@ class Client:
             self._office.runtime.spawn(parent_id, request)
         yield Pause(reply=reply)
         for stored in reply.result():
-            self._office.acknowledged(stored.id, stored.kind)
+            see_stored(self._office, stored)
 
     def _submit(self) -> Iterator[Pause]:
         yield from self._store([draw_spec(self._rnd)], None, is_batch=False)
@@ -187,6 +187,8 @@ class Client:
         if task_id is not None:
             reply: Reply[Any] = Reply()
             result = yield from self._ask(Cancel(task_id, reply), reply)
+            if result.accepted:
+                self._office.stopped(task_id, "cancelled")
             if result.settled:
                 self._office.ended(task_id, str(result.status))
 

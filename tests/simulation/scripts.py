@@ -36,6 +36,10 @@ class Stage(Protocol):
         """A submission was answered."""
         ...
 
+    def stopped(self, task_id: int, end: str) -> None:
+        """Somebody was told that a task will end so."""
+        ...
+
     def ended(self, task_id: int, status: str) -> None:
         """Somebody was told of the end of a task."""
         ...
@@ -43,6 +47,13 @@ class Stage(Protocol):
     def pick(self, share: float) -> int | None:
         """Some task that was submitted."""
         ...
+
+
+def see_stored(stage: Stage, stored: Stored) -> None:
+    """A submission was answered: what it has replaced ends."""
+    stage.acknowledged(stored.id, stored.kind)
+    if stored.replaced is not None:
+        stage.stopped(stored.replaced, "superseded")
 
 
 class _Interrupted(Exception):
@@ -215,7 +226,9 @@ class Performance:
         victim = self._stage.pick(share)
         if victim is not None:
             reply: Reply[CancelResult] = Reply()
-            yield from self._ask(Cancel(victim, reply), reply)
+            result = yield from self._ask(Cancel(victim, reply), reply)
+            if result is not None and result.accepted:
+                self._stage.stopped(victim, "cancelled")
 
     def _op_cancel_self(self) -> Iterator[Pause]:
         yield Pause()
@@ -254,7 +267,7 @@ class Performance:
             self._stage.runtime.spawn(parent_id, Submit(tuple(tasks), is_batch=is_batch, reply=reply))
             yield Pause(reply=reply)
             for stored in reply.result():
-                self._stage.acknowledged(stored.id, stored.kind)
+                see_stored(self._stage, stored)
                 self._spawned.append(stored.id)
         except MillraceError as error:
             if not self._plan.swallows:
@@ -267,7 +280,7 @@ class Performance:
         request = Submit((task,), is_batch=False, reply=reply)
         stored = yield from self._ask(request, reply)
         if stored is not None:
-            self._stage.acknowledged(stored[0].id, stored[0].kind)
+            see_stored(self._stage, stored[0])
 
     def _ask(self, request: Any, reply: Reply[Any]) -> Generator[Pause, None, Any]:
         try:

@@ -45,6 +45,8 @@ class Witness:
     connection: apsw.Connection | None = None
     acknowledged: set[int] = field(default_factory=set)
     ended: dict[int, str] = field(default_factory=dict)
+    stopped: dict[int, str] = field(default_factory=dict)
+    """Task to the end that was acknowledged before it had come: cancelled or superseded."""
     history: dict[int, tuple[object, ...]] = field(default_factory=dict)
     begun: dict[int, int] = field(default_factory=dict)
     """Task to runs of its body."""
@@ -78,7 +80,7 @@ class Witness:
         self.over.clear()
 
     def run_began(self, run: Run) -> None:
-        """A function is called: its start is committed, it is the only one of its task, and it has not ended before."""
+        """A function is called: its start is committed, it is the only one of its task, and neither it nor its task has ended."""
         claim = run.claim
         is_hook = claim.phase == Phase.HOOK
         found = self._connected().execute("SELECT executing, run, phase FROM task WHERE id = ?", (claim.id,)).get
@@ -91,6 +93,8 @@ class Witness:
         if (claim.id, is_hook) in self.live:
             raise Violation(f"two runs of task {claim.id} overlap (M5)")
         self.live[claim.id, is_hook] = run
+        if not is_hook and claim.id in self.stopped:
+            raise Violation(f"task {claim.id} run {claim.run} began after it was told to be {self.stopped[claim.id]}")
         past = self.over.get((claim.id, claim.round, claim.phase, claim.retries))
         if past is not None:
             raise Violation(f"task {claim.id} run {claim.run} repeats a run that had ended: {past}")
@@ -137,6 +141,10 @@ class Witness:
         self.acknowledged.add(task_id)
         if not self._exists(task_id):
             raise Violation(f"task {task_id} was acknowledged before it was committed")
+
+    def stop_told(self, task_id: int, end: str) -> None:
+        """A caller was told that a task will end so: whatever of it has not begun by now never begins."""
+        self.stopped[task_id] = end
 
     def end_told(self, task_id: int, status: str) -> None:
         """A caller was told of an end."""

@@ -615,6 +615,10 @@ class World:
             self._known.append(task_id)
         self.witness.task_acknowledged(task_id)
 
+    def stopped(self, task_id: int, end: str) -> None:
+        """See ``Stage``."""
+        self.witness.stop_told(task_id, end)
+
     def ended(self, task_id: int, status: str) -> None:
         """See ``Stage``."""
         self.witness.end_told(task_id, status)

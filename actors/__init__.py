@@ -2,7 +2,9 @@
 
 | module | knows |
 |---|---|
-| ``runtime``, ``settings``, ``draining`` | one scheduler, from opening to stop: makes and joins all below; how runs end then |
+| ``runtime``, ``settings``, ``draining`` | one scheduler, from opening to stop: joins all below; how runs end then |
+| ``roster``, ``opened`` | the actors of a scheduler: their addresses, how each is made; its store: owned, opened, closed |
+| ``callers``, ``executing`` | who waits for an actor's answer; what others hear of a run while it executes |
 | ``actor``, ``mailbox``, ``times`` | the loop of an actor, addresses that outlive it, replies, the injected clocks |
 | ``guardian`` | which actors run; replaces those that fail |
 | ``persistence`` | the one writer: what waits in its inbox is one transaction; what is put off, kept or refused |

@@ -1,6 +1,6 @@
 """What is known of a scheduler only while it runs: for snapshots, which have the rest from the store."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +11,8 @@ from millrace.model.snapshots import GroupInfo, RateLimitInfo
 from millrace.store.snapshots import StoredGroup
 
 RateKind = Literal["task", "group"]
+GaugeSource = Callable[[], Iterable[tuple[str, tuple[str, ...], float]]]
+"""Gives (family of ``model.families``, values of its labels, value). From any thread; must not block."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ Not an actor: a board with a lock, that the bodies' threads, readers and the per
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
@@ -284,6 +284,11 @@ class Board:
         with self._lock:
             self._catch_up()
             return self._report_of(task_id).fraction
+
+    def with_fraction(self, record: TaskRecord) -> TaskRecord:
+        """The record with where its task is at this moment, where that is active and something is known here."""
+        fraction = None if record.status.is_terminal else self.fraction(record.id)
+        return record if fraction is None else replace(record, progress=fraction)
 
     def progress_of(self, records: Iterable[TaskRecord]) -> list[TaskProgress]:
         """All that is known of the progress of these tasks at this moment: active ones, as a snapshot shows them."""

@@ -6,52 +6,29 @@ stopped, failed. ``start`` is possible from every state but failed.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
-from millrace.actors.actor import Actor, Loop, ThreadLoop
-from millrace.actors.clock import Arm, Clock
+from millrace.actors.actor import Loop, ThreadLoop
+from millrace.actors.callers import Callers
+from millrace.actors.clock import Arm
 from millrace.actors.delivery import Delivery
-from millrace.actors.dispatcher import Dispatcher, DispatchSettings
-from millrace.actors.dispatches import (
-    Lent,
-    Measure,
-    Reclaimed,
-    RefillThreads,
-    RunOverdue,
-    SetLimits,
-    ThreadEnded,
-)
+from millrace.actors.dispatches import SetLimits
 from millrace.actors.draining import STOP_AFTER_S, Draining
-from millrace.actors.guardian import Guardian, StartAll, StopAll
+from millrace.actors.executing import Executing
 from millrace.actors.hub import Hub
-from millrace.actors.live import Live, Measured
-from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.live import GaugeSource, Live, Measured
+from millrace.actors.mailbox import Reply
 from millrace.actors.means import NEWEST, Means
-from millrace.actors.others import Others
-from millrace.actors.persistence import Persistence
+from millrace.actors.opened import OpenedStore
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.tuning import Kind, Value
 from millrace.actors.progress import Board
-from millrace.actors.pruning import Pruner
-from millrace.actors.requests import (
-    EndOfTurn,
-    Reconcile,
-    Recover,
-    RefreshLimits,
-    Request,
-    SampleProgress,
-    Submit,
-    Tune,
-)
-from millrace.actors.sampler import Sampler
+from millrace.actors.requests import Recover, RefreshLimits, Request, SampleProgress, Submit, Tune
+from millrace.actors.roster import Addresses, Roster
 from millrace.actors.settings import Phases, Settings
-from millrace.actors.sources import sources_of
 from millrace.actors.supervisor import Spawn
-from millrace.actors.supervisors import Supervisors
 from millrace.actors.tally import Tally
-from millrace.actors.telling import News, news_of
 from millrace.actors.times import SystemTimes, Times
 from millrace.executors.bodies import Bodies
 from millrace.executors.pool import Executors
@@ -59,29 +36,15 @@ from millrace.executors.run import Run
 from millrace.model import events
 from millrace.model.catalog import Catalog, CodeSeries
 from millrace.model.durations import ms_to_datetime
-from millrace.model.errors import MillraceError, SchedulerFailed, SchedulerStopped, StoreError
-from millrace.model.measures import FileSizes, QueueState
+from millrace.model.errors import SchedulerFailed, SchedulerStopped, StoreError
 from millrace.model.records import TaskRecord
-from millrace.model.rows import Phase
 from millrace.store.connection import Location
 from millrace.store.fork import ForkGuard
-from millrace.store.measures import measure_files, measure_queue, sqlite_versions
 from millrace.store.outcomes import read_newest_completed
-from millrace.store.ownership import Ownership
 from millrace.store.readers import Readers
-from millrace.store.session import Session
 
 log = logging.getLogger("millrace")
 T = TypeVar("T")
-
-GaugeSource = Callable[[], Iterable[tuple[str, tuple[str, ...], float]]]
-"""Gives (family of ``model.families``, values of its labels, value). From any thread; must not block."""
-
-MEASURE_WITHIN_S: Final = 0.5
-"""Seconds that a look at the dispatcher's numbers may take; it answers within its turn."""
-
-REFILL_AFTER_S: Final = 0.2
-"""Pause before a thread is asked for again where the system gave none."""
 
 
 class Runtime:
@@ -100,11 +63,8 @@ class Runtime:
         executors: Callable[..., Executors] = Executors,
         looks_for_others: bool = False,
     ) -> None:
-        self._locate = location
-        self._catalog = catalog
-        self._code_series = code_series
         self._settings = settings
-        self._looks_for_others = looks_for_others
+        self._code_series = code_series
         self.times: Times = times or SystemTimes()
         self.loop: Loop = loop or ThreadLoop()
         self.hub = Hub()
@@ -114,41 +74,32 @@ class Runtime:
         self._lock = threading.RLock()
         self._state = Phases.NEW
         self._failure: SchedulerFailed | StoreError | None = None
-        self._ownership: Ownership | None = None
-        self._location: Location | None = None
-        self._readers: Readers | None = None
-        self._first_session: Session | None = None
         self._stop_result = True
         self._stopped = threading.Event()
         """Of the present life: each start makes a new one."""
-        self._awaited: set[Reply[Any]] = set()
-        """What callers wait for: answered with an error where nobody else will."""
-        self.persistence: Mailbox[Request] = Mailbox("persistence")
-        self.clock: Mailbox[Any] = Mailbox("clock")
-        self.dispatcher: Mailbox[Any] = Mailbox("dispatcher")
-        self.sampler: Mailbox[Any] = Mailbox("sampler")
-        self._sources = sources_of(settings.pressure, settings.resources, settings.bandwidth_limit, self.times)
-        self._first_reading: Reply[None] | None = None
-        self.guardian_box: Mailbox[Any] = Mailbox("guardian")
+        self._callers = Callers(self.loop, self._refusal)
+        self.store = OpenedStore(location)
+        self.addresses = addresses = Addresses()
+        self.persistence, self.clock, self.dispatcher = addresses.persistence, addresses.clock, addresses.dispatcher
+        self._executing = Executing(addresses, bodies, self.hub, self.times)
         self.executors = executors(
-            bodies, self.persistence.tell, on_begin=self._on_begin, on_thread_end=self._on_thread_end
+            bodies, self.persistence.tell, on_begin=self._executing.began, on_thread_end=self._on_thread_end
         )
+        self.executors.when_starved(self._executing.starved)
         self._draining = Draining(
             executors=self.executors,
             persistence=self.persistence,
             dispatcher=self.dispatcher,
             times=self.times,
             cancel_timeout_s=settings.cancel_timeout_s,
-            wait=self._await,
+            wait=self._callers.wait,
         )
-        self._bodies = bodies
         self.means = Means()
-        """What the dispatcher knows at this moment."""
         self.progress = Board(
             self.times,
             settings.progress_interval_s,
             is_heard=lambda: self.hub.hears(events.Progress),
-            arm=self._arm_sample,
+            arm=lambda delay_s: self.clock.tell(Arm(delay_s, self.persistence, SampleProgress())),
             runs=self.executors.runs,
             mean_s=self.means.duration_s,
         )
@@ -162,9 +113,22 @@ class Runtime:
             tally=self.tally,
             on_limits=self._on_limits,
         )
-        self.executors.when_starved(self._refill_later)
-        self._guardian: Guardian | None = None
-        self.supervisors: Supervisors | None = None
+        self.roster = Roster(
+            addresses,
+            self.loop,
+            self.times,
+            settings=settings,
+            catalog=catalog,
+            store=self.store,
+            executors=self.executors,
+            delivery=self.delivery,
+            callers=self._callers,
+            on_failed=self._fail,
+            on_restarted=self._on_restarted,
+            limits=lambda: self.limits,
+            is_dispatching=lambda: self._state is not Phases.STOPPING,
+            looks_for_others=looks_for_others,
+        )
         self.gauges: list[GaugeSource] = [lambda: self.live().gauges()]
         """Who else has something to measure: asked at each scrape, in the scraping thread."""
 
@@ -199,9 +163,7 @@ class Runtime:
             return
         if self._failure is not None:
             raise self._failure
-        location = self._location = self._location or self._locate()
-        if self._ownership is None and not location.is_memory:
-            self._ownership = Ownership.acquire(location)
+        self.store.own()
         before, self._state = self._state, Phases.STARTING
         try:
             if before is Phases.OPEN:
@@ -222,142 +184,20 @@ class Runtime:
 
     def _begin(self) -> None:
         """Start the guardian and the persistence actor."""
-        self._location = self._location or self._locate()
-        # Opened here first, so that an error reaches the caller, and before there is a guardian that would have to be stopped.
-        self._first_session = self._open_session()
-        self._guardian = guardian = Guardian(
-            self.guardian_box,
-            self.loop,
-            times=self.times,
-            factories=[
-                ("persistence", self._make_persistence),
-                ("clock", self._make_clock),
-                *([("sampler", self._make_sampler)] if self._sources.all else []),
-                ("dispatcher", self._make_dispatcher),
-            ],
-            restarts=self._settings.restarts,
-            on_failed=self._fail,
-            on_restarted=self._on_restarted,
-        )
-        self.supervisors = Supervisors(self.loop, persistence=self.persistence, on_death=guardian.watch)
-        self._readers = Readers(self._location)
-        guardian.launch()
-        self._start_actors("persistence")
+        self.store.open()
+        self.roster.begin()
 
     def _recover(self) -> None:
-        if self.supervisors is None or self._readers is None:
+        supervisors, readers = self.roster.supervisors, self.store.readers
+        if supervisors is None or readers is None:
             raise AssertionError("begin comes first")
-        self.means.load(read_newest_completed(self._readers, NEWEST))
+        self.means.load(read_newest_completed(readers, NEWEST))
         self.executors.start(self.limits.slots)
-        self.delivery.connect(self.supervisors, self.executors)
+        self.delivery.connect(supervisors, self.executors)
         reply: Reply[None] = Reply()
         self.persistence.tell(Recover(self._settings.max_crashes, reply, self._code_series()))
-        self._await(reply)
-        self._start_actors("clock")
-        if self._sources.all:
-            self._first_reading = Reply()
-            self._start_actors("sampler")
-            self._await(self._first_reading)  # so that nothing starts before the pressure is known
-        self._start_actors("dispatcher")
-
-    def _start_actors(self, *names: str) -> None:
-        reply: Reply[None] = Reply()
-        self.guardian_box.tell(StartAll(names, reply))
-        self._await(reply)
-
-    def _open_session(self) -> Session:
-        location = self._location
-        if location is None:
-            raise AssertionError("located before")
-        ownership = self._ownership
-        return Session(
-            location, upgrade=ownership is not None, check_owner=None if ownership is None else ownership.check
-        )
-
-    def _take_session(self) -> Session:
-        first, self._first_session = self._first_session, None
-        return first if first is not None else self._open_session()
-
-    def _make_persistence(self) -> Actor:
-        if self._guardian is None:
-            raise AssertionError("made by the guardian")
-        return Persistence(
-            self.persistence,
-            self.loop,
-            self._guardian.watch,
-            open_session=self._take_session,
-            catalog=self._catalog,
-            times=self.times,
-            delivery=self.delivery,
-            code_limits=self._code_limits,
-            syncs_answers=self._settings.is_power_safe,
-            pruner=Pruner(self._settings.retention, self.times, is_owner=self._owns_store),
-            on_fatal=self._fail_store,
-            ages=self._settings.aging is not None,
-            others=self._make_others(),
-        )
-
-    def _make_others(self) -> Others | None:
-        """Nobody else can write to a store in memory."""
-        if not self._looks_for_others or self._location is None or self._location.is_memory:
-            return None
-        return Others(is_owner=self._owns_store, is_successor=self._first_session is None)
-
-    @property
-    def _owns_store(self) -> bool:
-        return self._ownership is not None or (self._location is not None and self._location.is_memory)
-
-    def _make_clock(self) -> Actor:
-        if self._guardian is None:
-            raise AssertionError("made by the guardian")
-        return Clock(
-            self.clock,
-            self.loop,
-            self._guardian.watch,
-            times=self.times,
-            persistence=self.persistence,
-            sweep_interval_s=self._settings.sweep_interval_s,
-        )
-
-    def _make_sampler(self) -> Actor:
-        if self._guardian is None:
-            raise AssertionError("made by the guardian")
-        return Sampler(
-            self.sampler,
-            self.loop,
-            self._guardian.watch,
-            times=self.times,
-            sources=self._sources,
-            dispatcher=self.dispatcher,
-            first=self._first_reading,
-        )
-
-    def _make_dispatcher(self) -> Actor:
-        if self._guardian is None:
-            raise AssertionError("made by the guardian")
-        self.persistence.tell(Reconcile())
-        return Dispatcher(
-            self.dispatcher,
-            self.loop,
-            self._guardian.watch,
-            persistence=self.persistence,
-            clock=self.clock,
-            executors=self.executors,
-            times=self.times,
-            tally=self.tally,
-            limits=self.limits,
-            settings=DispatchSettings(
-                cancel_timeout_s=self._settings.cancel_timeout_s,
-                max_crashes=self._settings.max_crashes,
-                aging=self._settings.aging,
-                preempt_at=self._settings.preempt_at,
-                throttle=self._settings.throttle,
-                has_resources=self._sources.resources is not None,
-                bandwidth_limit=self._settings.bandwidth_limit,
-                means=self.means.io,
-            ),
-            is_dispatching=self._state is not Phases.STOPPING,
-        )
+        self._callers.wait(reply)
+        self.roster.complete()
 
     # Asking
 
@@ -375,13 +215,6 @@ class Runtime:
         """The program has other limits of its own than when they were last looked at: a task with a rate was added."""
         self.tell(RefreshLimits())
 
-    def _code_limits(self) -> Limits:
-        """The program's own."""
-        limits = self._settings.limits
-        aliases = self._catalog.aliases()
-        given = {aliases.get(name, name): rate for name, rate in limits.task_rates.items()}
-        return replace(limits, task_rates={**self._settings.task_rates(), **given})
-
     def _on_limits(self, limits: Limits) -> None:
         """Limits or pauses have changed. Told in every state: a start that is under way has read the former ones already."""
         self.limits = limits
@@ -390,35 +223,26 @@ class Runtime:
     def readers(self) -> Readers:
         """Connections to read by; the store is opened where it is not."""
         self._check()
-        if self._readers is None:
+        readers = self.store.readers
+        if readers is None:
             raise SchedulerStopped
-        return self._readers
+        return readers
 
     @property
     def is_owner(self) -> bool:
         """Whether this process runs the store."""
         return self._state in (Phases.STARTING, Phases.RUNNING, Phases.STOPPING)
 
-    def measure_queue(self) -> QueueState:
-        """The active tasks, counted; nothing where the store is not open, which this does not open it for. From any thread."""
-        readers = self._readers
-        return QueueState() if readers is None else measure_queue(readers)
-
-    def measure_files(self) -> FileSizes | None:
-        """What the store takes on its disk; None where it is not open. OSError where its file is gone."""
-        location, readers = self._location, self._readers
-        return None if location is None or readers is None else measure_files(location)
-
     def ask(self, request: Request, reply: Reply[T]) -> T:
         """Send a request to the persistence actor and wait for its answer."""
         self._check()
         self.persistence.tell(request)
-        return self._await(reply)
+        return self._callers.wait(reply)
 
     def spawn(self, parent_id: int, submit: Submit) -> None:
         """Send children to the supervisor of their parent; the answer comes to the reply in ``submit``."""
         self._check()
-        supervisors = self.supervisors
+        supervisors = self.roster.supervisors
         if self._state is Phases.RUNNING and supervisors is not None:
             supervisors.tell(parent_id, Spawn(submit))
         else:
@@ -426,7 +250,7 @@ class Runtime:
 
     def await_reply(self, reply: Reply[T], timeout_s: float | None = None) -> T:
         """Wait for an answer; TimeoutError where it does not come in time."""
-        return self._await(reply, timeout_s)
+        return self._callers.wait(reply, timeout_s)
 
     def tell(self, request: Request) -> None:
         """Send a request that nobody waits for."""
@@ -438,68 +262,42 @@ class Runtime:
     def await_turn(self) -> None:
         """Wait until all that the store is at is committed and told: what is committed later knows of who listens now."""
         if self._state in (Phases.OPEN, Phases.RUNNING, Phases.STOPPING):
-            reply: Reply[None] = Reply()
-            self.persistence.tell(EndOfTurn(reply))
-            try:
-                self._await(reply)
-            except (StoreError, SchedulerStopped) as error:
-                log.debug("nothing is committed now: %r", error)
+            self.roster.await_turn()
 
     def _check(self) -> None:
         self.guard.check()
         if self._state is Phases.NEW:
             self.open()
-        if self._failure is not None:
-            raise self._failure
-        if self._state is Phases.STOPPED:
-            raise SchedulerStopped
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
 
-    def _await(self, reply: Reply[T], timeout_s: float | None = None) -> T:
-        """Whoever ends the runtime sets its state first and then fails what is awaited: so no wait is overlooked."""
-        self._awaited.add(reply)
-        try:
-            if self._failure is not None or self._state is Phases.STOPPED:
-                reply.fail(self._failure or SchedulerStopped())
-            if not self.loop.wait(reply, timeout_s):
-                raise TimeoutError
-            return reply.result()
-        finally:
-            self._awaited.discard(reply)
+    def _refusal(self) -> SchedulerFailed | StoreError | SchedulerStopped | None:
+        """What calls get that nobody will answer."""
+        if self._failure is not None:
+            return self._failure
+        return SchedulerStopped() if self._state is Phases.STOPPED else None
 
     # Runs that wait, and their progress
 
     def lend(self, run: Run) -> None:
         """A body waits for another task: its slots, a bounded parent's too, are free meanwhile."""
         self.executors.lend(run)
-        self.dispatcher.tell(Lent(run.claim.id))
+        self._executing.lent(run)
 
     def reclaim(self, run: Run) -> None:
         """The wait is over: the body goes on at once."""
         self.executors.reclaim(run)
-        self.dispatcher.tell(Reclaimed(run.claim.id))
+        self._executing.reclaimed(run)
 
     def with_progress(self, record: TaskRecord) -> TaskRecord:
         """The record with what is known here of the progress of an active task."""
-        fraction = None if record.status.is_terminal else self.progress.fraction(record.id)
-        return record if fraction is None else replace(record, progress=fraction)
+        return self.progress.with_fraction(record)
 
     def live(self) -> Live:
         """What a snapshot shows that is not in the store."""
-        return Live(self.limits, self._settings.aging, self._measure())
-
-    def _measure(self) -> Measured:
-        """What only the dispatcher knows. One that is busy, or not there, is not waited for long."""
-        if self._state is not Phases.RUNNING:
-            return Measured()
-        reply: Reply[Measured] = Reply()
-        self.dispatcher.tell(Measure(reply))
-        try:
-            return self._await(reply, MEASURE_WITHIN_S)
-        except (TimeoutError, MillraceError):
-            return Measured()
-
-    def _arm_sample(self, delay_s: float) -> None:
-        self.clock.tell(Arm(delay_s, self.persistence, SampleProgress()))
+        measured = self.roster.measure() if self._state is Phases.RUNNING else Measured()
+        return Live(self.limits, self._settings.aging, measured)
 
     # Stopping
 
@@ -537,9 +335,7 @@ class Runtime:
         self._refuse_mail(self._failure or SchedulerStopped())
         self._release()
         self.hub.close()
-        if self._location is not None and self._location.is_memory:
-            self._location.discard()
-            self._location = None
+        self.store.discard()
         self._stopped.set()
 
     def wait_stopped(self, timeout_s: float | None = None) -> bool:
@@ -548,47 +344,25 @@ class Runtime:
 
     def _end_actors(self) -> None:
         """Stop the actors in reverse order, and close what they used."""
-        if self.supervisors is not None:
-            self.supervisors.stop()
+        if self.roster.supervisors is not None:
+            self.roster.supervisors.stop()
         self.delivery.disconnect()
         self.progress.end()
-        if self._readers is not None:
-            # Before the writer: the last connection that closes copies the log into the file and removes it.
-            self._readers.close()
-            self._readers = None
-        if self._guardian is not None and not self._guardian.actor_stopped.is_set():
-            reply: Reply[None] = Reply()
-            self.guardian_box.tell(StopAll(reply))
-            self.loop.wait(reply, 60.0)
-        elif self._guardian is not None:
-            self._guardian.halt()
-        self._guardian = None
+        self.store.close_readers()
+        self.roster.end()
         self.executors.stop()
 
     def _release(self) -> None:
         """Free the store, unless a thread that was given up still works on a task of it."""
-        if self._ownership is not None and not self.executors.abandoned():
-            self._ownership.release()
-            self._ownership = None
+        if not self.executors.abandoned():
+            self.store.release()
 
     def _refuse_mail(self, error: BaseException) -> None:
         """Nobody will handle what is in the mailboxes any more: those who wait for answers get one."""
-        for reply in tuple(self._awaited):
-            reply.fail(error)
-        for box in (self.persistence, self.dispatcher, self.clock):
-            while not box.inbox.empty():
-                for envelope in box.inbox.take(0.0, 10_000):
-                    unread = getattr(envelope.message, "reply", None)
-                    if isinstance(unread, Reply):
-                        unread.fail(error)
+        self._callers.refuse(error, self.persistence, self.dispatcher, self.clock)
         self.delivery.fail_watchers(error)
 
     # What happens by itself
-
-    def _fail_store(self, error: StoreError) -> None:
-        failed = SchedulerFailed(f"the store must not be written any more: {error}")
-        failed.__cause__ = error
-        self._fail(failed)
 
     def _fail(self, failed: SchedulerFailed) -> None:
         """The end of a scheduler that cannot go on: bodies are asked to stop, calls and waits raise. The process goes on."""
@@ -597,17 +371,15 @@ class Runtime:
         self._state = Phases.FAILED
         self.executors.pause()
         self.executors.interrupt_all("shutdown")
-        for reply in tuple(self._awaited):
-            reply.fail(failed)
+        self._callers.fail(failed)
         self.delivery.fail_watchers(failed)
         # Not here: this is an actor's thread, and the actors are to end.
         self.loop.detach(self._wind_down, "wind-down")
 
     def _wind_down(self) -> None:
         """After a failure: as a stop without grace, as far as there are actors left to do it."""
-        guardian = self._guardian
         self._draining.end_runs()
-        if guardian is not None and guardian.is_running("persistence"):
+        if self.roster.is_running("persistence"):
             self.loop.wait(self._draining.put_back(), STOP_AFTER_S)
         with self._lock:
             self._stop_result = False
@@ -620,32 +392,9 @@ class Runtime:
             [events.ActorRestarted(at=ms_to_datetime(self.times.wall_ms()), actor=name, error=repr(error))]
         )
 
-    def _on_begin(self, run: Run) -> None:
-        """In the run's thread, just before the function is called."""
-        claim = run.claim
-        timeout_s = self._bodies.timeout_s(run)
-        if timeout_s is not None:
-            self.clock.tell(Arm(timeout_s, self.dispatcher, RunOverdue(claim.id, claim.run)))
-        if claim.phase == Phase.BODY and self.hub.hears(events.Dispatched):
-            self.hub.publish((dispatched(run, self.times.wall_ms()),))
-
-    def _refill_later(self) -> None:
-        """The system gives no more threads: runs that wait for one are looked at again in a while."""
-        self.clock.tell(Arm(REFILL_AFTER_S, self.dispatcher, RefillThreads()))
-
     def _on_thread_end(self, run: Run) -> None:
         """A run that had been given up has ended after all."""
-        self.dispatcher.tell(ThreadEnded(run.claim.id, run.claim.run))
+        self._executing.thread_ended(run)
         with self._lock:
             if self._state is Phases.STOPPED:
                 self._release()
-
-
-def store_versions() -> tuple[str, str]:
-    """The versions of SQLite and of apsw, for who may not ask them."""
-    return sqlite_versions()
-
-
-def dispatched(run: Run, now_ms: int) -> News:
-    """The event of a body's start."""
-    return news_of(events.Dispatched, now_ms, run.claim, {}, run.claim.effective)

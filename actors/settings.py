@@ -1,7 +1,7 @@
 """What a runtime is made with, and the phases of its life."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from math import inf
 from typing import Literal
@@ -33,6 +33,15 @@ class Settings:
     task_rates: Callable[[], Mapping[str, RateLimit]] = dict
     """The rates of the tasks' decorators, by name: those of ``limits`` come before them."""
     sweep_interval_s: float = inf
+
+    def code_limits(self, aliases: Mapping[str, str]) -> Limits:
+        """The program's own limits, with the rates that its tasks have now.
+
+        Args:
+            aliases: former names of tasks, to the present ones.
+        """
+        given = {aliases.get(name, name): rate for name, rate in self.limits.task_rates.items()}
+        return replace(self.limits, task_rates={**self.task_rates(), **given})
 
 
 class Phases(Enum):

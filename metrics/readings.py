@@ -14,7 +14,8 @@ from threading import Lock
 from typing import Final
 
 from millrace.actors.effects import CountKey
-from millrace.actors.runtime import Runtime, store_versions
+from millrace.actors.opened import store_versions
+from millrace.actors.runtime import Runtime
 from millrace.actors.settings import Phases
 from millrace.actors.tally import CRASHED_RUNS
 from millrace.metrics.labels import Names
@@ -62,7 +63,9 @@ class Reader:
         self._places: dict[CountKey, tuple[str, Labels]] = {}
         """Where what is counted is shown: family and labels."""
         self._errors = 0
-        self._queue = QueueWatch(runtime.measure_queue, monotonic=runtime.times.monotonic, detach=runtime.loop.detach)
+        self._queue = QueueWatch(
+            runtime.store.measure_queue, monotonic=runtime.times.monotonic, detach=runtime.loop.detach
+        )
 
     def read(self) -> Readings:
         """All families. What cannot be read is left out and counted, and never raises."""
@@ -245,11 +248,11 @@ class Reader:
 
     def _read_actors(self, numbers: Numbers) -> None:
         runtime = self._runtime
-        supervisors = runtime.supervisors
+        supervisors = runtime.roster.supervisors
         if supervisors is not None:
             numbers["supervisors"]["awake",] = supervisors.awake
             numbers["supervisors"]["asleep",] = supervisors.asleep
-        for box in (runtime.persistence, runtime.clock, runtime.dispatcher, runtime.sampler, runtime.guardian_box):
+        for box in runtime.addresses.all:
             numbers["actor_inbox_messages"][box.name,] = len(box.inbox)
         numbers["owner"][()] = int(runtime.is_owner)
         beats = numbers["dispatcher_heartbeat_timestamp_seconds"]
@@ -262,7 +265,7 @@ class Reader:
     def _read_store(self, numbers: Numbers) -> None:
         sizes = ("store_size_bytes", "store_wal_bytes", "store_free_bytes")
         try:
-            files = self._runtime.measure_files()
+            files = self._runtime.store.measure_files()
             state = self._queue.look()
         except (MillraceError, OSError):
             self._errors += 1

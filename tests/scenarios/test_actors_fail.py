@@ -217,7 +217,7 @@ def test_the_guardian_itself_fails(stage: Stage, domain: Domain, monkeypatch: py
         raise SystemExit("injected")
 
     monkeypatch.setattr(Guardian, "receive", fail)
-    scheduler._runtime.guardian_box.tell(None)
+    scheduler._runtime.addresses.guardian.tell(None)
     scheduler._runtime.wait_stopped(WAIT_S)
     with pytest.raises(SchedulerFailed):
         scheduler.count()

@@ -279,7 +279,7 @@ def test_two_thousand_waiting_parents_take_few_threads(
     first = stage.started(domain, path=":memory:") if bound is None else stage.started(domain)
     first.submit_batch([parent.call(n) for n in range(2000)])
     until(lambda: first.count(task=parent, status=TaskStatus.WAITING) == 2000)
-    supervisors = first._runtime.supervisors
+    supervisors = first._runtime.roster.supervisors
     assert supervisors is not None
     until(lambda: supervisors.awake == 0)
     assert threading.active_count() < 50
@@ -320,7 +320,7 @@ def test_a_supervisor_sleeps_and_wakes(stage: Stage, domain: Domain) -> None:
 
     scheduler = stage.started(domain)
     flow = scheduler.flow("f", child_concurrency=1)
-    supervisors = scheduler._runtime.supervisors
+    supervisors = scheduler._runtime.roster.supervisors
     assert supervisors is not None
     for n in range(3):
         flow.spawn(child, n)

@@ -216,8 +216,8 @@ class World:
         )
         if self._is_heard:
             runtime.hub.add(Feed(lambda event: True, 1000))
-        open_session = runtime._open_session
-        runtime._open_session = lambda: self._faulty(open_session())
+        open_session = runtime.store.open_session
+        runtime.store.open_session = lambda: self._faulty(open_session())
 
     def _start(self) -> None:
         """Some callers come before the start."""
@@ -268,14 +268,13 @@ class World:
         self._note("process died")
         runtime = self.runtime
         for seat in self.loop.seats:
-            if isinstance(seat.actor, Persistence) and (store := seat.actor._commits._store) is not None:
-                store.writer.close()
-        if runtime._first_session is not None:
-            runtime._first_session.writer.close()
-        if runtime._readers is not None:
-            runtime._readers.close()
-        if runtime._ownership is not None:
-            runtime._ownership.release()
+            if isinstance(seat.actor, Persistence) and (session := seat.actor._commits._store) is not None:
+                session.writer.close()
+        store = runtime.store
+        if store._first_session is not None:
+            store._first_session.writer.close()
+        store.close_readers()
+        store.release()
         self.loop.seats.clear()
         self.witness.process_died()
         if self.witness.connection is not None:

@@ -529,6 +529,7 @@ class ReadyQueue:
     def _forget(self, line: Line) -> None:
         if not len(line) and line.is_complete:
             del self._lines[line.lane.number]
+            self._hungry.pop(line.lane.number, None)
             self._urgent.pop(line.lane.number, None)
             if line.scopes is not None:
                 self.scopes.unref(line.scopes)

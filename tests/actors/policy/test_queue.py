@@ -607,3 +607,14 @@ def test_what_another_program_has_stored_is_found_when_the_queue_is_read_anew() 
     queue.found({old, new}, is_last=True)
     feed(queue, store)
     assert start_all(queue, store) == [2, 3, 4, 5]
+
+
+def test_a_page_that_was_on_its_way_when_the_queue_was_read_anew_ends_its_lane() -> None:
+    """It has come as the store is now, so nothing is left to ask for, and no lane either."""
+    lane = make_lane(NAMES[0], None, None, 128)
+    queue = ReadyQueue(Limits(slots=8), aging=None, now=0.0, steady_ms=0, gate=lambda task, effective: None)
+    queue.found({lane}, is_last=True)
+    (page,) = queue.pages()
+    queue.read_all_anew()
+    queue.extend(page.lane, (), page.after, page.limit)
+    assert queue.pages() == []

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from millrace.model import errors
 from millrace.model.durations import to_seconds
 from millrace.model.errors import PermanentError, RetryableError
 from millrace.model.retry import Retry
@@ -59,8 +60,9 @@ def decode_options(text: str | None) -> StoredOptions:
 
 
 def qualified(kind: type) -> str:
-    """The name under which an exception class is stored."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    """The name under which an exception class is stored: for ours it does not tell in which of the model's files they are."""
+    is_ours = kind.__module__.startswith("millrace.model.")
+    return f"{errors.__name__ if is_ours else kind.__module__}.{kind.__qualname__}"
 
 
 class Policy:

@@ -3,7 +3,7 @@
 * what a task's body raises to steer its own retries (`RetryableError`, `PermanentError`) or is stopped with
   (`TaskInterrupted`);
 * the caller's: `InvalidTask` and the look-ups that find nothing;
-* the world's: `StoreError` and its kinds, `ForkedProcess`, `SchedulerStopped`;
+* the world's: `StoreError` and its kinds (written in `store_errors`), `ForkedProcess`, `SchedulerStopped`;
 * ours: `InternalError`.
 
 Each error carries its facts as attributes, and its message says what was expected, what came and what to do. All of
@@ -14,32 +14,63 @@ them in one process and is answered for in another.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import isnan
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from millrace.model.base_error import MillraceError, rebuild
+from millrace.model.store_errors import (
+    CommitUnknown,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreMoved,
+    StoreReadOnly,
+    UnsafeFilesystem,
+)
 
 if TYPE_CHECKING:
     from millrace.model.records import TaskRecord
     from millrace.model.statuses import TaskStatus
 
+__all__ = [
+    "CommitUnknown",
+    "CyclicDependency",
+    "ForkedProcess",
+    "InternalError",
+    "InterruptReason",
+    "InvalidDependency",
+    "InvalidTask",
+    "MillraceError",
+    "NoParent",
+    "ParentClosed",
+    "PayloadTooLarge",
+    "PermanentError",
+    "RetryableError",
+    "RevisionConflict",
+    "SchedulerFailed",
+    "SchedulerStopped",
+    "StoreBusy",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreFull",
+    "StoreLocked",
+    "StoreMoved",
+    "StoreReadOnly",
+    "TaskCancelled",
+    "TaskExpired",
+    "TaskFailed",
+    "TaskInterrupted",
+    "TaskNotFound",
+    "UnknownTask",
+    "UnsafeFilesystem",
+]
+
 InterruptReason: TypeAlias = Literal[
     "cancelled", "superseded", "preempted", "paused", "timeout", "shutdown", "parent_failed", "child_failed"
 ]
-
-
-def _rebuild(kind: type[BaseException], args: tuple[object, ...], facts: dict[str, object]) -> BaseException:
-    """An unpickled error: its message and attributes as they were, without running its constructor again."""
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(facts)
-    return error
-
-
-class MillraceError(Exception):
-    """Base of every error that millrace raises, but for the built-in ones (`TypeError`, `ValueError`, ...)."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Most constructors take facts and build the message, so the default (call it with `args`) would not do."""
-        return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
 # What a task's body raises
@@ -89,7 +120,7 @@ class TaskInterrupted(BaseException):
 
     def __reduce__(self) -> tuple[object, ...]:
         """As for `MillraceError`."""
-        return _rebuild, (type(self), self.args, dict(self.__dict__))
+        return rebuild, (type(self), self.args, dict(self.__dict__))
 
 
 # The caller's
@@ -273,95 +304,6 @@ class RevisionConflict(MillraceError):
         )
         self.expected = expected
         self.actual = actual
-
-
-# The world's: the store
-
-
-class StoreError(MillraceError):
-    """The store could not be opened, read or written.
-
-    Args:
-        message: what was expected, what came, what to do.
-        path: the store's path as the caller gave it.
-        code: SQLite's extended result code, None where SQLite was not asked.
-    """
-
-    path: str
-    code: int | None
-
-    def __init__(self, message: str, *, path: str = "", code: int | None = None) -> None:
-        super().__init__(message)
-        self.path = path
-        self.code = code
-
-
-class StoreLocked(StoreError):
-    """Another live scheduler, in this process or another, runs this store.
-
-    Args:
-        path: the store's path as the caller gave it.
-        pid: the owner's process id, None where it could not be read.
-        host: the owner's host name, None where it could not be read.
-        since: when the owner took the store (UTC), None where it could not be read.
-    """
-
-    pid: int | None
-    host: str | None
-    since: datetime | None
-
-    def __init__(self, path: str, *, pid: int | None, host: str | None, since: datetime | None) -> None:
-        start = f" since {since.isoformat(timespec='seconds')}" if since else ""
-        super().__init__(
-            f"{path}: expected a store that nobody runs, it is held by pid {pid or 'unknown'} on host "
-            f"{host or 'unknown'}{start}; stop that process, or submit "
-            "without start(): it runs what is stored",
-            path=path,
-        )
-        self.pid = pid
-        self.host = host
-        self.since = since
-
-
-class StoreCorrupt(StoreError):
-    """The file is damaged, truncated, of another program, or its schema was tampered with. It was not changed."""
-
-
-class StoreFull(StoreError):
-    """No space left: nothing acknowledged is lost, and submits fail until there is room."""
-
-
-class StoreBusy(StoreError):
-    """Another program held the file for longer than the busy timeout (30 s)."""
-
-
-class StoreMoved(StoreError):
-    """The file was deleted, renamed or replaced while open: nothing more is acknowledged, the scheduler stops."""
-
-
-class StoreReadOnly(StoreError):
-    """The file, its directory or its file system cannot be written by this process."""
-
-
-class UnsafeFilesystem(StoreError):
-    """The file system does not lock reliably (NFS, SMB and the like)."""
-
-
-class CommitUnknown(StoreError):
-    """The disk failed inside a commit: the work may or may not be there. Submit again with the same key.
-
-    Args:
-        message: what happened.
-        key: the key of the submission whose fate is unknown, "" for a write that submitted nothing.
-        path: the store's path.
-        code: SQLite's extended result code.
-    """
-
-    key: str
-
-    def __init__(self, message: str, *, key: str = "", path: str = "", code: int | None = None) -> None:
-        super().__init__(message, path=path, code=code)
-        self.key = key
 
 
 # The world's: processes and the scheduler's own life

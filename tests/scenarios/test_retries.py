@@ -25,6 +25,8 @@ from millrace import (
     TaskNotFound,
     TaskStatus,
 )
+from millrace.model import errors
+from millrace.retrying import qualified
 
 DEAD, FAILED = TaskStatus.DEAD_LETTER, TaskStatus.FAILED
 
@@ -456,3 +458,11 @@ def test_a_repeated_child_joins_its_parent(stage: Stage, domain: Domain) -> None
     flow.finish()
     flow.wait(WAIT_S)
     assert scheduler.retry(again.id).wait(WAIT_S).parent_id is None
+
+
+def test_our_own_errors_are_stored_by_the_name_by_which_they_are_imported() -> None:
+    """A policy in a store goes on to name the same error when the model's files are laid out anew."""
+    kinds = [kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type)]
+    assert {qualified(kind) for kind in kinds} == {f"millrace.model.errors.{kind.__name__}" for kind in kinds}
+    assert len(kinds) >= 29
+    assert qualified(LostError) == f"{__name__}.LostError"

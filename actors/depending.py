@@ -15,7 +15,8 @@ from millrace.actors.policy.circles import Newcomer
 from millrace.actors.policy.dependencies import BadEnd, Meaning
 from millrace.model import events
 from millrace.model.errors import CyclicDependency, InvalidDependency
-from millrace.model.rows import NewTask, Row, Stop
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Row, Stop
 from millrace.model.statuses import DependencyPolicy, TaskStatus
 
 # Ends

@@ -18,7 +18,8 @@ from millrace.actors.stored import RunOver, Stored
 from millrace.actors.storing import store
 from millrace.model import events
 from millrace.model.errors import ParentClosed
-from millrace.model.rows import NewTask, Row
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Row
 from millrace.model.statuses import DuplicatePolicy, SubmitKind, TaskStatus
 from millrace.model.tags import decode_tags, merge_tags
 

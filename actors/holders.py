@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from millrace.actors.ledger import Ledger
 from millrace.actors.stored import Stored
-from millrace.model.rows import NewTask, Row
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Row
 from millrace.model.statuses import FAILED_ENDS, SubmitKind
 from millrace.store.keys import KeyScope
 

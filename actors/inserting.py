@@ -7,7 +7,8 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.policy import deadlines
 from millrace.model import events
 from millrace.model.lanes import make_lane
-from millrace.model.rows import Delay, NewRow, NewTask, Row
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Delay, NewRow, Row
 from millrace.model.tags import encode_tags
 
 NORMAL: Final = 128

@@ -10,7 +10,7 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.parents import closed_status, not_found
 from millrace.actors.stored import Stored
 from millrace.model.errors import InvalidTask
-from millrace.model.rows import NewTask
+from millrace.model.new_tasks import NewTask
 from millrace.model.statuses import SubmitKind, TaskStatus
 from millrace.model.tags import decode_tags
 

@@ -9,11 +9,11 @@ from millrace.actors.policy.queue import Page
 from millrace.actors.policy.tuning import Kind, Value
 from millrace.actors.stored import Stored
 from millrace.model.catalog import CodeSeries
+from millrace.model.new_tasks import NewTask
 from millrace.model.outcomes import RunOutcome
 from millrace.model.pauses import Scope
 from millrace.model.records import CancelResult
 from millrace.model.retention import Retention
-from millrace.model.rows import NewTask
 from millrace.store.writer import SettledRow
 
 

@@ -6,7 +6,8 @@ import msgspec
 
 from millrace.actors.ledger import Ledger
 from millrace.model.lanes import lane_of
-from millrace.model.rows import NewTask, Phase, Row
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Phase, Row
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import encode_tags
 

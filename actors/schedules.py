@@ -9,7 +9,8 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.parents import not_found
 from millrace.actors.policy import series as rules
 from millrace.model.catalog import CodeSeries
-from millrace.model.rows import Delay, NewTask, Row, SeriesRow, Stop
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Delay, Row, SeriesRow, Stop
 from millrace.model.schedule import Cron, decode_schedule
 from millrace.model.statuses import TaskStatus
 

@@ -11,8 +11,9 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.policy import series as rules
 from millrace.model import events
 from millrace.model.durations import MAX_MS
+from millrace.model.new_tasks import NewTask
 from millrace.model.priority import Priority
-from millrace.model.rows import Delay, NewTask, Row, SeriesRow
+from millrace.model.rows import Delay, Row, SeriesRow
 from millrace.model.schedule import Cron, Schedule, decode_schedule
 from millrace.model.statuses import DuplicatePolicy
 

@@ -9,7 +9,8 @@ from millrace.actors.parents import count_new_child
 from millrace.actors.policy import deadlines, duplicates
 from millrace.actors.stored import Stored
 from millrace.model import events
-from millrace.model.rows import NewTask, Row
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Row
 from millrace.model.statuses import DuplicatePolicy, SubmitKind
 
 _encode = msgspec.json.Encoder().encode

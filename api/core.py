@@ -29,10 +29,11 @@ from millrace.model.durations import ms_to_datetime, to_seconds
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted, UnknownTask
 from millrace.model.io import NO_IO, decode_io
 from millrace.model.limits import RateLimit
+from millrace.model.new_tasks import NewTask
 from millrace.model.priority import Priority
 from millrace.model.records import CancelResult, ChildSummary, TaskId, TaskRecord
 from millrace.model.retry import DEFAULT_RETRY, Retry
-from millrace.model.rows import Claim, NewTask, Phase
+from millrace.model.rows import Claim, Phase
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import decode_tags
 from millrace.preparing import Preparer, place_of

@@ -13,8 +13,9 @@ from millrace.model.codec import PayloadCodec, check_key, check_label
 from millrace.model.durations import due_ms, seconds_to_ms
 from millrace.model.errors import InvalidTask, UnknownTask
 from millrace.model.io import encode_io
+from millrace.model.new_tasks import NewTask
 from millrace.model.retry import Retry
-from millrace.model.rows import Delay, NewTask
+from millrace.model.rows import Delay
 from millrace.model.schedule import encode_schedule
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
 from millrace.model.tags import check_tags, merge_tags

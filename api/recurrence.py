@@ -12,7 +12,7 @@ from millrace.model.statuses import DuplicatePolicy
 
 if TYPE_CHECKING:
     from millrace.core import Core
-    from millrace.model.rows import NewTask
+    from millrace.model.new_tasks import NewTask
 
 
 def code_series(core: Core) -> CodeSeries:

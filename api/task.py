@@ -13,11 +13,11 @@ from millrace.model.durations import Seconds
 from millrace.model.errors import InvalidTask
 from millrace.model.limits import RateLimit
 from millrace.model.migration import Step
+from millrace.model.new_tasks import NewTask
 from millrace.model.records import IoBudget
 from millrace.model.redaction import REDACTED
 from millrace.model.redaction import redact as hide
 from millrace.model.retry import Retry
-from millrace.model.rows import NewTask
 from millrace.model.schedule import Schedule
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
 from millrace.model.tags import NO_TAGS

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from millrace.model.rows import NewTask
+from millrace.model.new_tasks import NewTask
 
 
 @dataclass(frozen=True, slots=True)

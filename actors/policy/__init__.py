@@ -4,7 +4,11 @@
 |---|---|
 | ``ends`` | what the end of a run means, and what a task does next when nothing of it executes |
 | ``duplicates`` | what a submission does to the holder of its key |
-| ``admission`` | which ready task starts next, and how many starts are claimed ahead |
+| ``queue``, ``lines``, ``scopes`` | which ready task starts next; what waits, a line a lane; what bounds starts |
+| ``limits``, ``tuning`` | all that bounds starts, as one value; what is set at run time against what the program says |
+| ``admission`` | how many starts are claimed at once, and how many ahead of the free slots |
+| ``dependencies``, ``circles`` | what the end of a dependency means; whether tasks would wait for themselves |
+| ``deadlines`` | until when a run must have started |
 | ``ageing`` | how waiting makes a task more urgent |
 | ``buckets`` | how fast tasks of one name or group start |
 | ``filling`` | what each group's share of the slots is |
@@ -13,10 +17,9 @@
 | ``gate`` | whether the machine can move what one more body would |
 | ``pressure`` | what waits while the machine is busy with other things |
 | ``smoothing`` | what the machine's readings are, smoothed |
-| ``window`` | which part of the ready queue is held in memory |
 | ``intensity`` | when failing actors stop the scheduler |
 | ``patience`` | how long a request that is in no hurry waits for company |
-| ``rollup`` | how far a parent is, by its children |
+| ``rollup``, ``estimates`` | how far a parent is, by its children; how fast bytes go, how far a silent run may be |
 | ``series`` | when the runs of a series are due, and what becomes of due times that were missed |
 | ``retention`` | which settled rows are pruned |
 """

@@ -3,7 +3,8 @@
 from typing import Final, NamedTuple
 
 from millrace.model.durations import MAX_MS
-from millrace.model.rows import NewTask, Phase, Row
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Phase, Row
 
 EXPIRING: Final = frozenset({"blocked", "pending", "paused", "parked"})
 """Where a task can wait for a start of its body."""

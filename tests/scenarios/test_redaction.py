@@ -12,7 +12,8 @@ from staging import WAIT_S, Stage, heard_until
 from millrace import Completed, Context, Domain, InvalidTask, TaskStatus
 from millrace.actors.mailbox import Reply
 from millrace.actors.requests import Submit
-from millrace.model.rows import Claim, NewRow, NewTask, RetryFields
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Claim, NewRow, RetryFields
 
 SECRET = "correct horse"
 

@@ -8,8 +8,8 @@ import msgspec
 
 from millrace.model.catalog import Traits
 from millrace.model.io import encode_io
+from millrace.model.new_tasks import NewTask
 from millrace.model.records import IoBudget
-from millrace.model.rows import NewTask
 from millrace.model.schedule import Cron, Every, encode_schedule
 
 TRAITS: Final = {

@@ -15,9 +15,10 @@ from millrace.actors.stored import Stored
 from millrace.executors.run import Run
 from millrace.model.errors import InterruptReason, MillraceError
 from millrace.model.io import encode_moved
+from millrace.model.new_tasks import NewTask
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.records import CancelResult
-from millrace.model.rows import NewTask, Phase
+from millrace.model.rows import Phase
 from millrace.model.statuses import SubmitKind
 from millrace.store.writer import SettledRow
 

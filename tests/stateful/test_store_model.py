@@ -26,8 +26,9 @@ from millrace.actors.telling import event_of
 from millrace.model import events
 from millrace.model.catalog import Traits
 from millrace.model.errors import InvalidDependency, InvalidTask, ParentClosed
+from millrace.model.new_tasks import NewTask
 from millrace.model.outcomes import RunKind, RunOutcome
-from millrace.model.rows import Claim, NewTask
+from millrace.model.rows import Claim
 from millrace.store.connection import locate
 from millrace.store.session import Session
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from millrace.actors.policy.deadlines import EXPIRING, age_s, deadline, is_late, why_expired
 from millrace.model.durations import MAX_MS
-from millrace.model.rows import NewTask, Phase, Row
+from millrace.model.new_tasks import NewTask
+from millrace.model.rows import Phase, Row
 
 NOW = 1_000_000
 

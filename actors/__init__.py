@@ -21,7 +21,8 @@
 | ``repeating``, ``recovering``, ``pruning``, ``controls`` | the same for retries by hand, starts, retention, single requests |
 | ``series``, ``recurring``, ``schedules`` | how series of runs begin and end, which run is next, what is asked by hand |
 | ``policy`` | the decisions, as pure functions |
-| ``requests``, ``delivery``, ``hub``, ``progress`` | what persistence is asked; who hears of a commit; subscribers; fractions |
+| ``requests``, ``delivery``, ``hub`` | what persistence is asked; who hears of a commit; subscribers |
+| ``progress``, ``progress_due``, ``ticks`` | how far all that is under way is; when that is due to be told; told |
 | ``means``, ``live`` | what the newest runs of each task took; what a snapshot shows that is not in the store |
 
 Guarantees: nobody hears of a change before it is committed; every call is answered or raises, whichever actor dies; all that an

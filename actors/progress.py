@@ -3,7 +3,7 @@
 A body's report writes two fields of its run and, once an interval, puts the run into a list here; that is all it costs.
 The list and the counters of the parents that have moved are taken up by whoever looks first: a reader, or a tick. A tick
 is a message to the persistence actor, which writes what has changed and tells it after the commit, in its place among the
-task's other events. It is armed by the first change after the last one, so where nothing changes there is none.
+task's other events. ``progress_due`` knows when one is to come, and what is due then.
 
 Not an actor: a board with a lock, that the bodies' threads, readers and the persistence actor share. It outlives actors.
 """
@@ -12,26 +12,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final
 
 from millrace.actors.effects import NO_REPORT, Effects, Report
 from millrace.actors.policy.estimates import Rate, by_bytes, eta_s, extrapolate
 from millrace.actors.policy.estimates import sample as sample_rate
 from millrace.actors.policy.rollup import Rollup
+from millrace.actors.progress_due import Due
 from millrace.actors.times import Times
 from millrace.executors.run import Run
 from millrace.model.records import TaskProgress, TaskRecord
 from millrace.model.rows import ChildBytes, ParentCount, Phase
 
-WRITE_EVERY_S: Final = 0.5
-"""A task's progress is written at most so often."""
-SHORTEST_S: Final = 0.01
-"""Ticks for events come no closer than this, whatever the interval."""
 ESTIMATE_EVERY_S: Final = 0.05
 """Runs that say nothing are looked through at most so often."""
-MAX_ROWS: Final = 500
-"""Tasks that a tick writes or tells of at most; the rest follows in further ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +60,7 @@ class Board:
         mean_s: Callable[[str], float | None] = lambda _: None,
     ) -> None:
         self._times = times
-        self._interval_s = None if interval_s is None else max(SHORTEST_S, interval_s)
-        self._is_heard = is_heard
-        self._arm = arm
+        self._due = Due(times, interval_s, is_heard=is_heard, arm=arm)
         self._all_runs = runs
         self.mean_s = mean_s
         self._lock = threading.Lock()
@@ -86,12 +78,8 @@ class Board:
         self._rates: dict[int, Rate] = {}
         """Of tasks that have told of bytes, or whose children have."""
         self._told: dict[int, Report] = {}
-        self._unwritten: dict[int, None] = {}
-        self._untold: dict[int, None] = {}
-        self._in_flight: tuple[dict[int, None], dict[int, None]] = ({}, {})
-        """What the tick under way has taken from either: it comes back where the commit fails."""
-        self._is_armed = False
-        self._written_at = self._told_at = self._estimated_at = float("-inf")
+        self._estimated_at = float("-inf")
+        self._due.clear()
 
     # Beginning and end
 
@@ -128,9 +116,8 @@ class Board:
     def rearm(self) -> None:
         """An actor has been replaced: a tick may have been lost with it."""
         with self._lock:
-            self._is_armed = False
-            if self._is_on:
-                self._arm_tick()
+            self._due.is_armed = False
+            self._arm_tick()
 
     # What happens
 
@@ -141,7 +128,7 @@ class Board:
             return
         self._runs[run.claim.id] = run
         self._fresh.append(run)
-        if not self._is_armed:
+        if not self._due.is_armed:
             with self._lock:
                 self._arm_tick()
 
@@ -221,8 +208,7 @@ class Board:
         changed.update(dict.fromkeys(self._rollup.climb()))
         for task_id in changed:
             self._sample_rate(task_id, now)
-        self._unwritten.update(changed)
-        self._untold.update(changed)
+        self._due.add(changed)
 
     def _report(self, run: Run, fraction: float | None) -> None:
         self._rollup.report(run.claim.id, run.claim.parent_id, fraction, run.bytes_done, run.bytes_total)
@@ -326,7 +312,7 @@ class Board:
             task_id: the task.
             settled: the share of its children that have settled in the commit under way; None: it has none.
         """
-        if self._interval_s is None or not self._is_on:
+        if not self._due.are_told or not self._is_on:
             return None
         if settled is None and not self._rollup.has_children(task_id):
             return self._unsaid_of_run(task_id)
@@ -356,52 +342,31 @@ class Board:
 
     def _arm_tick(self) -> None:
         """Have a tick come when what has just changed may be written or told. Holding the lock."""
-        self._arm_for(is_unwritten=True, is_untold=True)
-
-    def _arm_for(self, *, is_unwritten: bool, is_untold: bool) -> None:
-        if self._is_armed or not self._is_on:
-            return
-        dues: list[float] = []
-        if is_unwritten:
-            dues.append(self._written_at + WRITE_EVERY_S)
-        if is_untold and self._interval_s is not None and self._is_heard():
-            dues.append(self._told_at + self._interval_s)
-        if dues:
-            self._is_armed = True
-            self._arm(max(0.0, min(dues) - self._times.monotonic()))
+        if self._is_on:
+            self._due.arm()
 
     def sample(self) -> Sample:
         """What is due to be written and told now; ``sampled`` once it is committed."""
+        due = self._due
         with self._lock:
-            self._is_armed = False
+            due.tick()
             self._catch_up()
-            unwritten, untold = self._in_flight
-            self._unwritten |= unwritten
-            self._untold |= untold
             now = self._times.monotonic()
             for task_id in self._moving():
                 self._sample_rate(task_id, now)
-                self._untold[task_id] = None
-            to_write: dict[int, None] = {}
-            to_tell: dict[int, None] = {}
-            if now >= self._written_at + WRITE_EVERY_S:
-                to_write = _take(self._unwritten)
-                self._written_at = now if not self._unwritten else self._written_at
-            if self._interval_s is None or not self._is_heard():
-                self._untold.clear()
-            elif now >= self._told_at + self._interval_s:
-                to_tell = _take(self._untold)
-                self._told_at = now if not self._untold else self._told_at
-            self._in_flight = (to_write, to_tell)
+                due.untold[task_id] = None
+            to_write, to_tell = due.take(now)
             return Sample(tuple(self._writes(to_write)), tuple(self._tales(to_tell)))
 
     def sampled(self) -> None:
         """It is written; what it left out comes with the next tick."""
+        due = self._due
         with self._lock:
-            self._in_flight = ({}, {})
+            due.committed()
             is_fresh = bool(self._fresh)
-            is_untold = is_fresh or bool(self._untold) or bool(self._moving())
-            self._arm_for(is_unwritten=is_fresh or bool(self._unwritten), is_untold=is_untold)
+            is_untold = is_fresh or bool(due.untold) or bool(self._moving())
+            if self._is_on:
+                due.arm(is_unwritten=is_fresh or bool(due.unwritten), is_untold=is_untold)
 
     def _moving(self) -> list[int]:
         """Tasks whose rate is not told yet as it is: bytes came too soon for a sample, or it falls as nothing moves any more."""
@@ -430,11 +395,3 @@ class Board:
 def _own_fraction(run: Run) -> float | None:
     """How far a run says that it is, or its bytes do."""
     return by_bytes(run.bytes_done, run.bytes_total) if run.fraction is None else run.fraction
-
-
-def _take(ids: dict[int, None]) -> dict[int, None]:
-    """Take the first out, as many as one tick handles."""
-    taken = dict.fromkeys(islice(ids, MAX_ROWS))
-    for task_id in taken:
-        del ids[task_id]
-    return taken

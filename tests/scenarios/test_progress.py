@@ -537,7 +537,7 @@ def test_what_has_ended_is_forgotten(stage: Stage, domain: Domain) -> None:
     outcome.wait(WAIT_S)
     board = scheduler._runtime.progress
     until(lambda: not (board._runs or board._told or board._messages or len(board._rollup)))
-    until(lambda: not (board._unwritten or board._untold))
+    until(lambda: not (board._due.unwritten or board._due.untold))
     subscription.close()
 
 

@@ -9,6 +9,7 @@ from millrace.actors.means import Completed
 from millrace.actors.policy.limits import Limits
 from millrace.actors.telling import Told
 from millrace.model.errors import InterruptReason
+from millrace.model.families import domain_of
 from millrace.model.rows import ChildBytes, Claim, ParentCount, Ready
 from millrace.store.writer import SettledRow
 
@@ -118,4 +119,4 @@ class Effects:
     def settled_after(self, name: str, ages_s: Iterable[float]) -> None:
         """Tasks of that name have settled, so many seconds after they could first have started."""
         values = [age_s if age_s > 0 else 0.0 for age_s in ages_s]
-        self.observed.setdefault(("end_to_end_seconds", name), []).extend(values)
+        self.observed.setdefault(("end_to_end_seconds", domain_of(name)), []).extend(values)

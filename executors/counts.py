@@ -9,7 +9,7 @@ import time
 
 from millrace.executors.run import Run
 from millrace.model.census import RunsOfName
-from millrace.model.families import WAIT_BOUNDS
+from millrace.model.families import WAIT_BOUNDS, domain_of
 from millrace.model.histograms import Histogram
 from millrace.model.outcomes import RunOutcome, result_of, result_of_given_up
 from millrace.model.rows import Phase
@@ -18,10 +18,12 @@ from millrace.model.rows import Phase
 class RunCounts:
     """See the module. Every method is called with the pool's lock held."""
 
-    __slots__ = ("latency", "names")
+    __slots__ = ("latency", "names", "waits")
 
     def __init__(self) -> None:
         self.names: dict[str, RunsOfName] = {}
+        self.waits: dict[str, Histogram] = {}
+        """By domain."""
         self.latency = Histogram(WAIT_BOUNDS)
 
     def begin(self, run: Run) -> None:
@@ -29,7 +31,8 @@ class RunCounts:
         claim = run.claim
         of_name = self.names.get(claim.name)
         if of_name is None:
-            of_name = self.names[claim.name] = RunsOfName()
+            waits = self.waits.setdefault(domain_of(claim.name), Histogram(WAIT_BOUNDS))
+            of_name = self.names[claim.name] = RunsOfName(waits)
         of_name.started += 1
         if claim.phase == Phase.BODY and claim.ready_ms is not None and claim.started_at_ms is not None:
             waited_ms = claim.started_at_ms - claim.ready_ms

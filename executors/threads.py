@@ -241,6 +241,7 @@ class ThreadExecutor:
         with self._lock:
             now = time.monotonic()
             census = Census(self._name, {name: runs.copy() for name, runs in self._counts.names.items()})
+            census.waits = {domain: waits.copy() for domain, waits in self._counts.waits.items()}
             census.latency = self._counts.latency.copy()
             for run in self._runs.values():
                 if run.begun_at is not None and not run.has_ended:

@@ -1,11 +1,13 @@
 """Readings as text, in Prometheus' format 0.0.4 and as OpenMetrics 1.0.
 
-prometheus_client can write both, and takes 60 ms for 200 tasks. Here the part of a line before its value is made once, and lines
-of what is 0, which most are, are kept whole: 3 ms.
+prometheus_client can write both, and takes 60 ms for 200 tasks. Here every line is kept as it was written last, with what stands
+in it before the value, and is written anew only where its value has changed: under 2 ms where every task has run.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import compress, count
 from math import inf, isnan
+from operator import ne
 
 from millrace.metrics.readings import Readings
 from millrace.model.families import FAMILIES, PREFIX, Family, Labels
@@ -16,48 +18,101 @@ class Exposition:
     """See the module. One thread at a time. What it keeps grows with the series, which are bounded."""
 
     def __init__(self) -> None:
-        self._heads: dict[tuple[str, str], dict[Labels, tuple[str, str]]] = {}
-        """By scheduler and family, then by labels: what stands before the value, and the whole line for 0."""
-        self._histograms: dict[tuple[str, str], dict[Labels, tuple[str, str]]] = {}
-        """The same for histograms: all lines with a place for each number, and all lines for an empty one."""
+        self._numbers: dict[tuple[str, str], _Numbers] = {}
+        """By scheduler and family."""
+        self._histograms: dict[tuple[str, str], _Histograms] = {}
 
     def render(self, readings: Sequence[tuple[str, Readings]], *, is_openmetrics: bool) -> str:
         """All families of all schedulers, by name of the scheduler."""
         lines: list[str] = []
         for family in FAMILIES.values():
-            samples: list[str] = []
-            for scheduler, read in readings:
-                if family.kind == "histogram":
-                    self._add_histograms(samples, scheduler, family, read.histograms[family.name])
-                else:
-                    self._add_numbers(samples, scheduler, family, read.numbers[family.name])
-            if samples:
+            samples = [self._samples(scheduler, family, read) for scheduler, read in readings]
+            if any(samples):
                 lines += _header(family, is_openmetrics=is_openmetrics)
-                lines += samples
+                for own in samples:
+                    lines += own
         if is_openmetrics:
             lines.append("# EOF\n")
-        return "".join(lines)
+        return "".join(
+            lines
+        )  # at once: to put together those of a family, to be kept, takes longer than they do by themselves
 
-    def _add_numbers(self, samples: list[str], scheduler: str, family: Family, series: dict[Labels, float]) -> None:
-        heads = self._heads.setdefault((scheduler, family.name), {})
-        for labels, value in series.items():
-            found = heads.get(labels)
-            if found is None:
-                head = f"{PREFIX}{family.name}{{{_labels(scheduler, family, labels)}}} "
-                found = heads[labels] = (head, f"{head}0\n")
-            samples.append(f"{found[0]}{number(value)}\n" if value else found[1])
+    def _samples(self, scheduler: str, family: Family, read: Readings) -> list[str]:
+        key = (scheduler, family.name)
+        if family.kind == "histogram":
+            kept = self._histograms.get(key)
+            if kept is None:
+                kept = self._histograms[key] = _Histograms(scheduler, family)
+            return kept.lines_of(read.histograms[family.name])
+        numbers = self._numbers.get(key)
+        if numbers is None:
+            numbers = self._numbers[key] = _Numbers(scheduler, family)
+        return numbers.lines_of(read.numbers[family.name])
 
-    def _add_histograms(
-        self, samples: list[str], scheduler: str, family: Family, series: dict[Labels, Histogram]
-    ) -> None:
-        texts = self._histograms.setdefault((scheduler, family.name), {})
-        for labels, histogram in series.items():
-            found = texts.get(labels)
-            if found is None:
-                found = texts[labels] = _histogram_text(scheduler, family, labels)
-            cumulative = histogram.cumulative()
-            count = cumulative[-1]
-            samples.append(found[0] % (*cumulative, count, histogram.total) if count else found[1])
+
+class _Numbers:
+    """All lines of a scheduler's family of numbers, as they were written last."""
+
+    def __init__(self, scheduler: str, family: Family) -> None:
+        self._scheduler = scheduler
+        self._family = family
+        self._labels: list[Labels] = []
+        self._heads: list[str] = []
+        """What stands before the values."""
+        self._values: list[float] = []
+        self._lines: list[str] = []
+
+    def lines_of(self, series: dict[Labels, float]) -> list[str]:
+        """The lines with these values."""
+        labels, values = list(series), list(series.values())
+        if labels != self._labels:
+            name = f"{PREFIX}{self._family.name}"
+            self._labels = labels
+            self._heads = [f"{name}{{{_labels(self._scheduler, self._family, one)}}} " for one in labels]
+            self._lines = [_line(head, value) for head, value in zip(self._heads, values, strict=True)]
+        else:
+            for at in compress(count(), map(ne, values, self._values)):
+                self._lines[at] = _line(self._heads[at], values[at])
+        self._values = values
+        return self._lines
+
+
+class _Histograms:
+    """The same of a family of histograms: an entry is all lines of one."""
+
+    def __init__(self, scheduler: str, family: Family) -> None:
+        self._scheduler = scheduler
+        self._family = family
+        self._labels: list[Labels] = []
+        self._templates: list[tuple[str, str]] = []
+        """With a place for each number, and as it is where nothing is counted."""
+        self._values: list[tuple[list[int], float]] = []
+        self._entries: list[str] = []
+
+    def lines_of(self, series: dict[Labels, Histogram]) -> list[str]:
+        """The lines of these."""
+        labels = list(series)
+        values = [(histogram.buckets, histogram.total) for histogram in series.values()]
+        if labels != self._labels:
+            self._labels = labels
+            self._templates = [_histogram_text(self._scheduler, self._family, one) for one in labels]
+            self._values = [([], 0.0)] * len(labels)
+            self._entries = [empty for _, empty in self._templates]
+        histograms = list(series.values())
+        for at in compress(count(), map(ne, values, self._values)):
+            self._entries[at] = _entry(self._templates[at], histograms[at])
+        self._values = values
+        return self._entries
+
+
+def _line(head: str, value: float) -> str:
+    return f"{head}{number(value) if value else '0'}\n"
+
+
+def _entry(template: tuple[str, str], histogram: Histogram) -> str:
+    cumulative = histogram.cumulative()
+    every = cumulative[-1]
+    return template[0] % (*cumulative, every, histogram.total) if every else template[1]
 
 
 def _histogram_text(scheduler: str, family: Family, labels: Labels) -> tuple[str, str]:

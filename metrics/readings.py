@@ -34,6 +34,7 @@ STUCK_AFTER_S: Final = 60.0
 
 Numbers = dict[str, dict[Labels, float]]
 Histograms = dict[str, dict[Labels, Histogram]]
+Places = tuple[tuple[str, Labels], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Reader:
         self._known: tuple[str, ...] | None = None
         self._zeros: Numbers = {}
         self._empty: Histograms = {}
-        self._places: dict[CountKey, tuple[str, Labels]] = {}
+        """One empty histogram for all series of a family: nothing is ever added to one that is shown."""
+        self._places: dict[CountKey, Places] = {}
         """Where what is counted is shown: family and labels."""
         self._errors = 0
         self._queue = QueueWatch(
@@ -129,7 +131,6 @@ class Reader:
         }
         self._zeros["build_info"] = {_versions(): 1.0}
         self._empty = {
-            # One empty histogram for all series of a family: nothing is ever added to one that is shown.
             name: dict.fromkeys(self._series(family), Histogram(family.bounds))
             for name, family in FAMILIES.items()
             if family.kind == "histogram"
@@ -158,24 +159,26 @@ class Reader:
 
     def _read_counts(self, numbers: Numbers, histograms: Histograms) -> None:
         tally = self._runtime.tally
-        for (counter, name, value), count in tally.counts().items():
-            if counter == CRASHED_RUNS:
-                self._add(numbers, "runs_started_total", self._names.task(name), count)
-                self._add(numbers, "runs_finished_total", (*self._names.task(name), "crashed"), count)
-                continue
-            place = self._places.get((counter, name, value)) or self._find_place(counter, name, value)
-            if place is not None:
-                self._add(numbers, *place, count)
+        places = self._places
+        for key, count in tally.counts().items():
+            for family, labels in places.get(key) or self._find_places(key):
+                series = numbers[family]
+                series[labels] = series.get(labels, 0.0) + count
         for (family_name, name), histogram in tally.histograms().items():
             labels = self._labels(FAMILIES[family_name], name, name)
             self._merge(histograms, family_name, labels, histogram)
 
-    def _find_place(self, counter: str, name: str, value: str) -> tuple[str, Labels] | None:
+    def _find_places(self, key: CountKey) -> Places:
+        counter, name, value = key
         family = FAMILIES.get(f"{counter}_total")
-        if family is None:
-            return None
-        place = self._places[counter, name, value] = (family.name, self._labels(family, name, value))
-        return place
+        places: Places = ()
+        if counter == CRASHED_RUNS:
+            task = self._names.task(name)
+            places = (("runs_started_total", task), ("runs_finished_total", (*task, "crashed")))
+        elif family is not None:
+            places = ((family.name, self._labels(family, name, value)),)
+        self._places[key] = places
+        return places
 
     def _labels(self, family: Family, name: str, value: str) -> Labels:
         labels: list[str] = []
@@ -193,12 +196,11 @@ class Reader:
         series = numbers[family]
         series[labels] = series.get(labels, 0.0) + value
 
-    @staticmethod
-    def _merge(histograms: Histograms, family: str, labels: Labels, part: Histogram) -> None:
+    def _merge(self, histograms: Histograms, family: str, labels: Labels, part: Histogram) -> None:
         """Add one, a copy that is this reading's own, to what is shown under these labels."""
         series = histograms[family]
         shown = series.get(labels)
-        if shown is not None:
+        if shown is not None and shown is not self._empty[family].get(labels):
             part.add(shown.buckets, shown.total)
         series[labels] = part
 
@@ -212,7 +214,8 @@ class Reader:
             for outcome, count in runs.finished.items():
                 self._add(numbers, "runs_finished_total", (*task, outcome), count)
             self._merge(histograms, "run_duration_seconds", task, runs.durations)
-            self._merge(histograms, "wait_seconds", task[:1], runs.waits)
+        for domain, waits in bodies.waits.items():
+            self._merge(histograms, "wait_seconds", (self._names.domain(domain),), waits)
         for name, count in bodies.running.items():
             self._add(numbers, "running", ("global",), count)
             domain = self._names.domain(name)

@@ -7,22 +7,26 @@ from millrace.model.histograms import Histogram
 
 
 class RunsOfName:
-    """What is counted of the runs of one task."""
+    """What is counted of the runs of one task.
+
+    Args:
+        waits: how long runs of its domain waited for their start.
+    """
 
     __slots__ = ("durations", "finished", "started", "waits")
 
-    def __init__(self) -> None:
+    def __init__(self, waits: Histogram) -> None:
         self.started = 0
         self.finished: dict[str, int] = {}
         """By what the runs came to: see ``model.outcomes.result_of``."""
         self.durations = Histogram(RUN_BOUNDS)
-        self.waits = Histogram(WAIT_BOUNDS)
+        self.waits = waits
 
     def copy(self) -> "RunsOfName":
-        """As it is now."""
-        same = RunsOfName()
+        """As it is now, but for what it has in common with others."""
+        same = object.__new__(RunsOfName)
         same.started, same.finished = self.started, self.finished.copy()
-        same.durations, same.waits = self.durations.copy(), self.waits.copy()
+        same.durations, same.waits = self.durations.copy(), self.waits
         return same
 
 
@@ -32,6 +36,8 @@ class Census:
 
     executor: str
     names: dict[str, RunsOfName] = field(default_factory=dict[str, RunsOfName])
+    waits: dict[str, Histogram] = field(default_factory=dict[str, Histogram])
+    """By domain: how long bodies waited for their start."""
     running: dict[str, int] = field(default_factory=dict[str, int])
     """Runs under way by task name: those that began, and have not ended nor been given up."""
     groups: dict[str, int] = field(default_factory=dict[str, int])

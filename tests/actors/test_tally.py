@@ -17,7 +17,7 @@ def test_a_commit_is_added_whole() -> None:
     tally.add(effects.counts, effects.observed)
     tally.add(effects.counts)
     assert tally.counts() == {("retries", "a::b", ""): 4, ("task_bytes", "a::b", "disk_read"): 2000}
-    histogram = tally.histograms()["end_to_end_seconds", "a::b"]
+    histogram = tally.histograms()["end_to_end_seconds", "a"]
     assert (histogram.count, histogram.total) == (3, 2.0), "a clock that was set back counts as no time"
 
 

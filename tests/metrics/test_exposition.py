@@ -14,6 +14,8 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -23,7 +25,10 @@ from staging import WAIT_S, Stage
 
 from millrace import Context, Domain, Retry, Scheduler
 from millrace.metrics import App, Exporter, Server, export
+from millrace.metrics.exposition import Exposition
+from millrace.metrics.readings import Readings
 from millrace.model.families import FAMILIES, PREFIX
+from millrace.model.histograms import Histogram
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -92,6 +97,41 @@ def test_nothing_generated_is_exposed(worked: Scheduler) -> None:
 def test_every_family_that_has_series_is_of_the_table(worked: Scheduler) -> None:
     """The names on the wire are those of the table with the prefix."""
     assert {name.removeprefix(PREFIX) for name in names(Exporter(worked).text())} <= set(FAMILIES)
+
+
+_labels = st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["a::x", "a::y", "b::z"]))
+
+
+def _readings(numbers: dict[Any, float], measured: dict[Any, list[float]]) -> Readings:
+    """One family of either kind, the others without series."""
+    bounds = FAMILIES["run_duration_seconds"].bounds
+    histograms: dict[Any, Histogram] = {}
+    for labels, values in measured.items():
+        histograms[labels] = Histogram(bounds)
+        histograms[labels].observe_all(values)
+    empty = {name: {} for name in FAMILIES}
+    return Readings({**empty, "retries_total": numbers}, {**empty, "run_duration_seconds": histograms})
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.dictionaries(_labels, st.sampled_from([0.0, 1.0, 2.5])),
+            st.dictionaries(_labels, st.lists(st.sampled_from([0.0, 0.25, 7.0]), max_size=2)),
+        ),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_what_was_written_before_shows_nowhere(several: list[tuple[Any, Any]]) -> None:
+    """Values change, series come, go and change places: each time the text is what one who writes the first time writes."""
+    kept = Exposition()
+    for is_openmetrics in (False, True):
+        for numbers, measured in several:
+            read = [("s", _readings(numbers, measured))]
+            text = kept.render(read, is_openmetrics=is_openmetrics)
+            assert text == Exposition().render(read, is_openmetrics=is_openmetrics)
+            assert text.count("millrace_retries_total{") == len(numbers)
 
 
 # Several schedulers

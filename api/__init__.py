@@ -3,8 +3,8 @@
 Tasks live in one SQLite file, survive the death of the process, and form trees in which a parent supervises its children.
 The runtime is threads and actors: no asyncio, no broker.
 
-Everything here is public; every other module is the library's own. What runs tasks is loaded when it is first asked for, so that a
-program that only looks at a store starts at once.
+Everything here is public; every other module is the library's own. What runs tasks is loaded when it is first asked for, and so
+are the events that tell of them: a program that only looks at a store starts at once.
 """
 
 from importlib import import_module
@@ -42,40 +42,6 @@ from millrace.model.errors import (
     UnknownTask,
     UnsafeFilesystem,
 )
-from millrace.model.events import (
-    ActorRestarted,
-    BatchSubmitted,
-    Cancelled,
-    CancelRequested,
-    ChildSettled,
-    Completed,
-    DeadLettered,
-    DependencyFailed,
-    Dispatched,
-    DomainPaused,
-    DomainResumed,
-    Event,
-    Expired,
-    Failed,
-    GroupPaused,
-    GroupResumed,
-    GroupWeightChanged,
-    Interrupted,
-    Parked,
-    Paused,
-    Preempted,
-    Progress,
-    Resumed,
-    ScheduleEnded,
-    SchedulerPaused,
-    SchedulerResumed,
-    ScheduleSkipped,
-    Submitted,
-    Superseded,
-    TaskEvent,
-    Unblocked,
-    Waiting,
-)
 from millrace.model.limits import Aging, RateLimit, ResourceSampler, ResourceSnapshot, Throttle
 from millrace.model.metrics import MetricsSnapshot
 from millrace.model.priority import Priority
@@ -102,6 +68,40 @@ if TYPE_CHECKING:
     from millrace.domains import DomainHandle
     from millrace.flow import Flow
     from millrace.handle import Outcome, TaskHandle
+    from millrace.model.events import (
+        ActorRestarted,
+        BatchSubmitted,
+        Cancelled,
+        CancelRequested,
+        ChildSettled,
+        Completed,
+        DeadLettered,
+        DependencyFailed,
+        Dispatched,
+        DomainPaused,
+        DomainResumed,
+        Event,
+        Expired,
+        Failed,
+        GroupPaused,
+        GroupResumed,
+        GroupWeightChanged,
+        Interrupted,
+        Parked,
+        Paused,
+        Preempted,
+        Progress,
+        Resumed,
+        ScheduleEnded,
+        SchedulerPaused,
+        SchedulerResumed,
+        ScheduleSkipped,
+        Submitted,
+        Superseded,
+        TaskEvent,
+        Unblocked,
+        Waiting,
+    )
     from millrace.scheduler import Scheduler
     from millrace.subscription import Subscription
     from millrace.task import Domain, Submission, Task
@@ -120,7 +120,8 @@ _LATER: Final = {
     "Task": "millrace.task",
     "TaskHandle": "millrace.handle",
 }
-"""What is loaded when it is first asked for, and where it is."""
+"""What is loaded when it is first asked for, and where it is. All public names that are neither here nor loaded are events."""
+_EVENTS: Final = "millrace.model.events"
 
 
 __all__ = [
@@ -232,8 +233,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what runs tasks. Python's own hook for attributes of a module, PEP 562."""
-    home = _LATER.get(name)
+    """Load what runs tasks, or is told of them. Python's own hook for attributes of a module, PEP 562."""
+    home = _LATER.get(name) or (_EVENTS if name in __all__ else None)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(home), name)

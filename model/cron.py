@@ -17,8 +17,6 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
 from millrace.model.durations import EPOCH
 
 FIELDS: Final = 5
@@ -46,6 +44,8 @@ class Days:
             raise BadExpression(
                 f"expected {FIELDS} fields (minute, hour, day of month, month, day of week), got {len(parts)}"
             )
+        from cronsim import CronSim, CronSimError  # noqa: PLC0415 - who only looks at a store reads no expression
+
         try:
             self._rule = CronSim(expression, datetime(2000, 1, 1))  # noqa: DTZ001 - a calendar without zones
         except (CronSimError, ValueError) as error:  # ValueError: a number of thousands of digits

@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Final
 
-import psutil
-
 from millrace.model.errors import StoreError, UnsafeFilesystem
 from millrace.store.connection import Location
 from millrace.store.faults import translate_os
@@ -137,6 +135,8 @@ def filesystem_type(directory: str) -> str:
 
     The longest mount point above it counts, and of several mounts on one point the last.
     """
+    import psutil  # noqa: PLC0415 - it takes as long to load as all of this package, and who only looks at a store needs none of it
+
     above = {str(step) for step in (PurePath(directory), *PurePath(directory).parents)}
     try:
         mounts = psutil.disk_partitions(all=True)

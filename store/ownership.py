@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-import psutil
 
 from millrace.model.errors import StoreError, StoreLocked, StoreMoved
 from millrace.store.connection import Location
@@ -52,7 +51,17 @@ class Owner(msgspec.Struct, frozen=True):
     @property
     def is_plausible(self) -> bool:
         """False while the line is still that of a former owner, or not there yet."""
-        return self.pid is not None and (self.host != socket.gethostname() or psutil.pid_exists(self.pid))
+        return self.pid is not None and (self.host != socket.gethostname() or _is_process(self.pid))
+
+
+def _is_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
 
 
 _decode = msgspec.json.Decoder(Owner).decode

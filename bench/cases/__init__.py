@@ -14,6 +14,7 @@ NAMES = (
     "parents",
     "scan",
     "scrape",
+    "looking",
     "telling",
     "groups",
     "behind",

@@ -19,6 +19,8 @@ _VARIANTS = {
     "million": 2,
     "parents": 1,
     "scan": 2,
+    "scrape": 1,
+    "looking": 1,
     "telling": 6,
     "groups": 6,
     "behind": 2,

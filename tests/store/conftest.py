@@ -65,8 +65,11 @@ def open_directory() -> Iterator[Path]:
 
 @pytest.fixture
 def become_nobody() -> str:
-    """Script text after which rights bind: root may write anything, so the process turns into another user."""
-    return "import os\nif os.geteuid() == 0:\n    os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+    """Script text after which rights bind: root may write anything, so the process turns into another user.
+
+    That one may not read where the library is installed: what is loaded late is loaded before.
+    """
+    return "import os, psutil\nif os.geteuid() == 0:\n    os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
 
 
 @pytest.fixture

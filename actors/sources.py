@@ -169,7 +169,9 @@ class PsutilSampler:
         elapsed = now - before[0]
         busy, spent, *moved = (new - old for new, old in zip(totals, before[1], strict=True))
         read, write, rx, tx = (each / elapsed for each in moved)
-        return ResourceSnapshot(busy / spent if spent > 0 else nan, read, write, rx, tx)
+        # Within its bounds: idle totals are rounded, and the kernel lets the time that waits for disks go back now and then.
+        cpu = min(1.0, max(0.0, busy / spent)) if spent > 0 else nan
+        return ResourceSnapshot(cpu, read, write, rx, tx)
 
 
 def read_totals() -> Totals:

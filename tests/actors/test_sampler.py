@@ -359,6 +359,16 @@ def test_totals_are_differenced_once(times: HandTimes) -> None:
     assert isnan(sampler.sample().cpu)
 
 
+@pytest.mark.parametrize(("busy", "share"), [(-1e-12, 0.0), (-0.5, 0.0), (4.25, 1.0)])
+def test_processors_are_used_from_not_at_all_to_all(times: HandTimes, busy: float, share: float) -> None:
+    """S-285: whatever rounding, or the kernel, makes of the totals; a reading below 0 would be none."""
+    totals = iter([(10.0, 100.0, 0.0, 0.0, 0.0, 0.0), (10.0 + busy, 104.0, 0.0, 0.0, 0.0, 0.0)])
+    sampler = PsutilSampler(times, lambda: next(totals))
+    sampler.sample()
+    times.now += 1.0
+    assert sampler.sample().cpu == share
+
+
 def test_a_machine_without_disks_and_nets(monkeypatch: pytest.MonkeyPatch) -> None:
     """S-288: unknown is not 0; the machine's traffic with itself is none."""
     monkeypatch.setattr(psutil, "disk_io_counters", lambda: None)

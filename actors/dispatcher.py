@@ -407,7 +407,10 @@ class Dispatcher(Actor):
             self._watch_lead()
 
     def _put_back(self, claims: Sequence[Claim]) -> None:
+        """Starts that have not begun are undone. They are ready at once: nothing overtakes them on their way through the store."""
+        holdings = [self._queue.holding(claim.id) for claim in claims if claim.phase != Phase.HOOK]
         self._free((claim.id for claim in claims if claim.phase != Phase.HOOK), is_undone=True)
+        self._queue.offer([holding.task for holding in holdings if holding is not None])
         self._hooks.drop(claim.id for claim in claims if claim.phase == Phase.HOOK)
         if claims:
             self._persistence.tell(PutBack(tuple((claim.id, claim.run) for claim in claims)))

@@ -73,6 +73,7 @@ class FakeExecutors:
         self.hooks: dict[int, Run] = {}
         self.given_up: list[Run] = []
         self.held_back: list[Run] = []
+        self.waiting: list[Claim] = []
         self.slots = 0
         self.is_in_turn = False
 
@@ -111,7 +112,10 @@ class FakeExecutors:
         return next((2.0 for one in self.given_up if one.claim.id == task_id and one.asked == "timeout"), None)
 
     def withdraw(self) -> list[Claim]:
-        return []
+        taken, self.waiting = self.waiting, []
+        for one in taken:
+            del self.bodies[one.id]
+        return taken
 
     def is_held_back(self, run: Run) -> bool:
         return run in self.held_back
@@ -379,6 +383,25 @@ def test_with_shares_claims_begin_in_turn() -> None:
     assert stage.executors.is_in_turn
     stage.tell(SetLimits(Limits(2)))
     assert not stage.executors.is_in_turn
+
+
+def test_what_is_recalled_starts_before_what_comes_after_it() -> None:
+    """S-075: starts made ahead go back where a body turns out to be long; nothing overtakes them on their way through the store."""
+    stage = Stage(1)
+    stage.ready(1)
+    stage.begin(*stage.claimed())
+    stage.end(1, seconds=0.001)
+    stage.ready(*range(2, 20))
+    assert stage.claimed() == [2, 3, 4, 5, 6, 7]
+    stage.begin(*range(2, 8))
+    stage.executors.waiting = [claim(task_id) for task_id in range(3, 8)]
+    stage.tell(*[arm.message for arm in stage.clock.take(Arm)])
+    assert stage.persistence.take(PutBack) == [PutBack(tuple((task_id, 1) for task_id in range(3, 8)))]
+    stage.end(2)
+    assert stage.claimed() == [3]
+    stage.ready(*range(3, 8))
+    stage.end(3)
+    assert stage.claimed() == [4]
 
 
 def test_a_run_that_waits_takes_no_slot() -> None:

@@ -97,7 +97,9 @@ class Delivery:
     # After a commit
 
     def deliver(self, effects: Effects) -> None:
-        """Tell everybody, callers first; whoever is answered finds the progress as of this commit, and what it stops stopped."""
+        """Tell everybody, subscribers first (S-332): whoever is answered finds the events of this commit told, its progress known,
+        and what it stops stopped.
+        """
         executors = self._executors
         stopped = frozenset[tuple[int, int]]() if executors is None else halting.hold_back(effects, executors)
         self.board.committed(effects)
@@ -107,10 +109,10 @@ class Delivery:
             self.means.add(effects.completed)
         if effects.limits is not None:
             self._on_limits(effects.limits)
-        for answer in effects.answers:
-            answer()
         if effects.events:
             self._hub.publish(effects.events)
+        for answer in effects.answers:
+            answer()
         if effects.awaited:
             self._tell_watchers(effects.awaited)
         if executors is not None:

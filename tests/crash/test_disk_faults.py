@@ -34,7 +34,8 @@ pytestmark = pytest.mark.crash
 
 WAIT_S = 20.0
 GOES_ON_S = 1.0
-"""How soon after the trouble is over work goes on (and a second more for a busy machine)."""
+"""How soon after the trouble is over work goes on."""
+SLOW_MACHINE_S = 4.0
 
 
 class Work:
@@ -219,7 +220,7 @@ def test_a_full_disk_refuses_submits_and_keeps_outcomes(broken: Disk, path: Path
         broken.fault = None
         began = time.monotonic()
         assert held.result(WAIT_S) == "done"
-        assert time.monotonic() - began < GOES_ON_S + 1.0
+        assert time.monotonic() - began < GOES_ON_S + SLOW_MACHINE_S
         assert scheduler.submit(work.plain, 3).result(WAIT_S) == 3
         assert restarts(scheduler) == 0
     assert work.runs[held.id, 1] == 1
@@ -334,7 +335,7 @@ def test_a_foreign_lock_that_stays_is_store_busy(path: Path, work: Work, monkeyp
         foreign.close()
         began = time.monotonic()
         assert held.result(WAIT_S) == "done"
-        assert time.monotonic() - began < GOES_ON_S + 1.0
+        assert time.monotonic() - began < GOES_ON_S + SLOW_MACHINE_S
         assert scheduler.submit(work.plain, 2).result(WAIT_S) == 2
         assert restarts(scheduler) == 0
     assert work.runs[held.id, 1] == 1
@@ -362,7 +363,7 @@ def test_a_store_that_is_moved_stops_the_scheduler(move: str, path: Path, work: 
         try:
             with pytest.raises((StoreMoved, SchedulerFailed)):
                 submit_for_ever(scheduler, work)
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 2.0 + SLOW_MACHINE_S
             with pytest.raises((StoreMoved, SchedulerFailed)):
                 scheduler.submit(work.plain, -1)
             with pytest.raises(SchedulerFailed) as raised:

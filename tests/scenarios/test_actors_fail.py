@@ -9,7 +9,7 @@ from typing import Any
 
 import dying
 import pytest
-from staging import WAIT_S, Stage, heard_until, settle
+from staging import SLOW_MACHINE_S, WAIT_S, Stage, heard_until, settle
 
 from millrace import Context, Domain, InternalError, MillraceError, Restarts, Retry, SchedulerFailed, TaskStatus
 from millrace.actors.dispatcher import Dispatcher
@@ -301,7 +301,7 @@ def test_no_thread_to_be_had_delays_a_run(
         assert refused.wait(WAIT_S)
     began = time.monotonic()
     assert task.result(WAIT_S) == 0
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 1.0 + SLOW_MACHINE_S
 
 
 def test_every_error_of_a_caller_is_one_of_millrace(stage: Stage, domain: Domain, tree: Any, crashes: Crashes) -> None:

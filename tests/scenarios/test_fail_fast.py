@@ -110,7 +110,7 @@ def test_when_the_verdict_falls(stage: Stage, domain: Domain, judged: str) -> No
     if judged == "at the end":
         gate.await_arrivals()
         until(lambda: TaskStatus.DEAD_LETTER in ends(scheduler, task.id))
-        assert scheduler.task(task.id).status is TaskStatus.WAITING
+        await_status(scheduler, task.id, TaskStatus.WAITING)
         gate.open()
     assert task.wait(WAIT_S).status is TaskStatus.FAILED
     slow_end = TaskStatus.CANCELLED if judged == "at once" else TaskStatus.COMPLETED

@@ -12,9 +12,9 @@ from millrace import Context, Outcome, Scheduler, TaskStatus
 PAUSE_S: Final = 0.002
 
 
-def until(holds: Callable[[], object], what: str = "the condition") -> None:
+def until(holds: Callable[[], object], what: str = "the condition", *, timeout_s: float = WAIT_S) -> None:
     """Wait until a condition that other threads bring about holds."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + timeout_s
     pause = threading.Event()
     while not holds():
         if time.monotonic() > deadline:

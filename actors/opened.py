@@ -15,10 +15,12 @@ class OpenedStore:
 
     Args:
         locate: finds the store, at the first use.
+        on_waited: told of each wait of a writing connection for another program's lock that has ended well.
     """
 
-    def __init__(self, locate: Callable[[], Location]) -> None:
+    def __init__(self, locate: Callable[[], Location], on_waited: Callable[[], object]) -> None:
         self._locate = locate
+        self._on_waited = on_waited
         self._location: Location | None = None
         self._first_session: Session | None = None
         self.ownership: Ownership | None = None
@@ -53,7 +55,10 @@ class OpenedStore:
         if location is None:
             raise AssertionError("located before")
         return Session(
-            location, upgrade=ownership is not None, check_owner=None if ownership is None else ownership.check
+            location,
+            upgrade=ownership is not None,
+            check_owner=None if ownership is None else ownership.check,
+            on_waited=self._on_waited,
         )
 
     def take_session(self) -> Session:

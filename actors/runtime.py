@@ -78,7 +78,7 @@ class Runtime:
         self._stopped = threading.Event()
         """Of the present life: each start makes a new one."""
         self._callers = Callers(self.loop, self._refusal)
-        self.store = OpenedStore(location)
+        self.store = OpenedStore(location, lambda: self.tally.count("store_busy"))
         self.addresses = addresses = Addresses()
         self.persistence, self.clock, self.dispatcher = addresses.persistence, addresses.clock, addresses.dispatcher
         self._executing = Executing(addresses, bodies, self.hub, self.times)

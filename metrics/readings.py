@@ -22,7 +22,7 @@ from millrace.metrics.labels import Names
 from millrace.metrics.queue import QueueWatch
 from millrace.model.census import Census
 from millrace.model.errors import MillraceError
-from millrace.model.families import FAMILIES, UNCOUNTED, Family, Labels
+from millrace.model.families import FAMILIES, Family, Labels
 from millrace.model.histograms import Histogram
 from millrace.model.measures import QueueState
 
@@ -125,7 +125,7 @@ class Reader:
         self._known = known
         self._names = Names(known)
         self._zeros = {
-            name: {} if name in UNCOUNTED else dict.fromkeys(self._series(family), 0.0)
+            name: dict.fromkeys(self._series(family), 0.0)
             for name, family in FAMILIES.items()
             if family.kind != "histogram"
         }

@@ -1,7 +1,7 @@
 """Readings as ``Scheduler.metrics()`` gives them."""
 
 from millrace.metrics.readings import Readings, total
-from millrace.model.families import FAMILIES, UNCOUNTED, Labels
+from millrace.model.families import FAMILIES, Labels
 from millrace.model.metrics import MetricsSnapshot
 
 
@@ -21,8 +21,6 @@ def snapshot(readings: Readings) -> MetricsSnapshot:
             continue
         series = readings.numbers[name]
         whole = total(family, series)
-        if family.kind == "counter" and not series and name in UNCOUNTED:
-            continue
         if family.kind == "counter":
             counters[name] = int(whole or 0)
             counters |= {_named(name, family.labels, labels): int(value) for labels, value in series.items()}

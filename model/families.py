@@ -166,10 +166,6 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType({family.name: family fo
 """All families by name, in the order in which they are shown."""
 
 
-UNCOUNTED: Final = frozenset({"store_busy_total"})
-"""Counters that nobody counts yet: they have no series before their first count, as a 0 would say that nothing happened."""
-
-
 def domain_of(task_name: str) -> str:
     """The domain of a qualified task name: its first part."""
     return task_name.partition("::")[0]

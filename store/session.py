@@ -38,12 +38,21 @@ class Session:
         location: of the store.
         upgrade: whether an older store is migrated: the owner's right.
         check_owner: raises where this process is no longer the owner; None where it is not meant to be.
+        on_waited: told of each wait for another program's lock that has ended well; must not raise.
     """
 
-    def __init__(self, location: Location, *, upgrade: bool, check_owner: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        location: Location,
+        *,
+        upgrade: bool,
+        check_owner: Callable[[], None] | None = None,
+        on_waited: Callable[[], object] = lambda: None,
+    ) -> None:
         self._location = location
         self._upgrade = upgrade
         self._check_owner = check_owner
+        self._on_waited = on_waited
         self._log_pages = 0
         self._check_files_at = 0.0
         self._checkpoint_at = 0.0
@@ -62,7 +71,7 @@ class Session:
         except BaseException:
             connection.close(force=True)
             raise
-        self.writer = Writer(connection)
+        self.writer = Writer(connection, self._on_waited)
 
     def translated(self) -> AbstractContextManager[None]:
         """Around calls into the writer: errors of SQLite leave as those of millrace."""

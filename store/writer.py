@@ -7,7 +7,7 @@ lock up and fight for it again a row: with one busy Python thread beside it, 280
 Used by one thread at a time: the persistence actor's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import apsw
@@ -21,7 +21,6 @@ from millrace.model.rows import (
     RetryFields,
     Row,
 )
-from millrace.store.connection import wait_when_busy
 from millrace.store.edges import EdgeWriter
 from millrace.store.keys import KeyWriter
 from millrace.store.named import Named, chunks, json_text
@@ -32,9 +31,10 @@ from millrace.store.shelves import ShelfWriter
 from millrace.store.starts import StartWriter
 from millrace.store.statements import SQL
 from millrace.store.tuning import TuningWriter
+from millrace.store.waiting import Waits
 
-RENEWAL_TIMEOUT_MS: Final = 1000
-"""Milliseconds that a renewal of the log waits for readers of it."""
+RENEWAL_TIMEOUT_S: Final = 1.0
+"""Seconds that a renewal of the log waits for readers of it."""
 
 _decode_rows = msgspec.json.Decoder(list[Row]).decode
 _decode_retry = msgspec.json.Decoder(RetryFields).decode
@@ -53,11 +53,13 @@ class Writer(Named):
 
     Args:
         connection: opened by ``store.opening.open_store``; the writer owns it from now on.
+        on_waited: told of each wait for another program's lock that has ended well.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, on_waited: Callable[[], object] = lambda: None) -> None:
         super().__init__(connection.cursor())
         self._connection = connection
+        self._waits = Waits(connection, on_waited)
         self._is_synced = False
         self.starts = StartWriter(self._cursor)
         self.keys = KeyWriter(self._cursor)
@@ -73,6 +75,7 @@ class Writer(Named):
     def begin(self) -> None:
         """Take the write lock at once, so that nothing read before the first write can have changed by then."""
         self._cursor.execute(SQL["begin"])
+        self._waits.over()
 
     def commit(self) -> None:
         """Commit; where ``set_sync(True)`` came before, this and all earlier commits survive a power cut from now on."""
@@ -95,11 +98,12 @@ class Writer(Named):
 
     def begin_log_anew(self) -> None:
         """Copy the whole log into the database file, sync that, and cut the log to nothing. BusyError while others read it."""
-        self._connection.set_busy_timeout(RENEWAL_TIMEOUT_MS)
+        self._waits.patiently(RENEWAL_TIMEOUT_S)
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._waits.over()
         finally:
-            wait_when_busy(self._connection)
+            self._waits.patiently()
 
     def close(self) -> None:
         """Close the connection; idempotent."""

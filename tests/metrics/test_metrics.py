@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import apsw
 import dying
 import pytest
 from staging import WAIT_S, Gate, Stage, calm_down, settle
@@ -22,6 +23,7 @@ from millrace import (
     TaskStatus,
 )
 from millrace.model.families import ACTIVE, ENDS, FAMILIES, RUN_RESULTS, SUBMIT_RESULTS
+from millrace.store import waiting
 
 
 def outcomes(scheduler: Scheduler, name: str) -> dict[str, int]:
@@ -392,12 +394,27 @@ def test_all_series_of_registered_tasks_are_there_from_the_start(stage: Stage, d
     assert any("::late" in name for name in scheduler.metrics().counters)
 
 
-def test_what_nobody_counts_is_not_said_to_be_nothing(stage: Stage, domain: Domain) -> None:
-    """A counter without a source has no series, and has one from its first count on."""
+def test_a_wait_for_another_programs_lock_is_counted(
+    stage: Stage, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it has ended well, however often the lock was looked at; what was submitted meanwhile is stored."""
+    work = domain.task("work")(lambda ctx: None)
     scheduler = stage.started(domain)
-    assert not any(name.startswith("store_busy_total") for name in scheduler.metrics().counters)
-    scheduler._runtime.tally.count("store_busy", by=2.5)
-    assert scheduler.metrics().counters["store_busy_total"] == 2, "rounded down"
+    assert scheduler.metrics().counters["store_busy_total"] == 0
+    other = apsw.Connection(stage.path)
+    looks: list[float] = []
+
+    def let_go(pause_s: float) -> None:
+        looks.append(pause_s)
+        if len(looks) == 3:
+            other.execute("rollback")
+
+    monkeypatch.setattr(waiting, "sleep", let_go)
+    other.execute("begin immediate")
+    scheduler.submit(work).wait(WAIT_S)
+    assert looks == [0.001, 0.002, 0.005]
+    assert scheduler.metrics().counters["store_busy_total"] == 1
+    other.close()
 
 
 def test_names_are_those_of_the_table(stage: Stage, domain: Domain) -> None:

@@ -1,6 +1,9 @@
 """`ls`, `show`, `tree` and `status`, on files that somebody runs and on files that nobody runs."""
 
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,3 +198,37 @@ def test_a_process_of_its_own_reads_what_another_runs(db: Path, tmp_path: Path, 
             assert "\x1b" not in ended.output
         gate.set()
         outcome.wait(WAIT_S)
+
+
+# Who reads the output
+
+
+@pytest.mark.parametrize("words", [("ls",), ("ls", "--json"), ("ls", "--count"), ("status",), ("tree", 1), ("show", 1)])
+def test_a_reader_that_has_gone_is_no_error(db: Path, words: tuple[object, ...]) -> None:
+    """The command ends without a word, as nobody is there to read one, and says by its exit code that it was cut off."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as output:
+        ended = subprocess.run(
+            [sys.executable, "-m", "millrace.cli", *map(str, words), "--db", str(db)],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=WAIT_S,
+        )
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_ls_ends_where_head_has_enough(db: Path) -> None:
+    """`millrace ls | head -n 1`: the first line, and no other."""
+    ls = subprocess.Popen(
+        [sys.executable, "-m", "millrace.cli", "ls", "--db", str(db)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert ls.stdout is not None
+    head = subprocess.run(["head", "-n", "1"], stdin=ls.stdout, capture_output=True, check=True, timeout=WAIT_S)
+    ls.stdout.close()
+    ls.stdout = None
+    errors = ls.communicate(timeout=WAIT_S)[1]
+    assert head.stdout.split()[:2] == [b"ID", b"STATUS"]
+    assert errors == b""
+    assert ls.returncode in (0, 1), "all that is to be said may fit into the pipe"

@@ -3,6 +3,7 @@
 import json
 import queue
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -18,6 +19,13 @@ from promtool import program
 WAIT_S = 60.0
 READY = "Server is ready to receive web requests"
 LISTENS = re.compile(r"Listening on.*address=([\d.:]+)")
+
+
+def free_port() -> int:
+    """A port that nobody has: a program that is started again and again on one has to be told which."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 class Prometheus:
@@ -104,6 +112,14 @@ class Prometheus:
         """Every sample of each series of a plain selector, as it was scraped: time and value."""
         found = self.get("query", query=f"{expr}[{since}]")["result"]
         return [[(float(at), float(value)) for at, value in one["values"]] for one in found]
+
+    def await_scrapes(self, wanted: int) -> None:
+        """Until so many scrapes of the target, in all, have gone well."""
+        deadline = time.monotonic() + WAIT_S
+        while (found := sum(value for samples in self.scrapes("up") for _, value in samples)) < wanted:
+            assert time.monotonic() < deadline, f"{found} scrapes, expected {wanted}"
+            assert self._process.poll() is None, "".join(self._said[-20:])
+            time.sleep(0.1)
 
     def await_value(self, expr: str, wanted: float) -> None:
         """Until an expression has that value; scrapes come every second, and nobody tells of them."""

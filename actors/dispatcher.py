@@ -47,8 +47,9 @@ from millrace.actors.policy.gate import IoGate
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Order
 from millrace.actors.policy.pressure import Pressure
-from millrace.actors.policy.queue import Aside, Holding, ReadyQueue
+from millrace.actors.policy.queue import ReadyQueue
 from millrace.actors.policy.scopes import Kind, Scope
+from millrace.actors.policy.starts import Aside, Holding
 from millrace.actors.preemption import Preemption
 from millrace.actors.requests import ClaimTasks, FindLanes, PutBack, Refill, Request
 from millrace.actors.sampler import Readings

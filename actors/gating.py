@@ -7,8 +7,9 @@ from typing import Final
 from millrace.actors.overdue import Overdue
 from millrace.actors.policy.gate import HELD_AT_MOST_S, Bytes, IoGate
 from millrace.actors.policy.pressure import Pressure
-from millrace.actors.policy.queue import ASIDE, Aside, Holding, ReadyQueue
+from millrace.actors.policy.queue import ReadyQueue
 from millrace.actors.policy.scopes import Scope
+from millrace.actors.policy.starts import ASIDE, Aside, Holding
 from millrace.actors.sampler import Readings
 from millrace.executors.pool import Executors
 from millrace.model.io import decode_io

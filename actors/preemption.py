@@ -11,8 +11,9 @@ from millrace.actors.policy.preempting import (
     goes_on,
     patience_ends_in,
 )
-from millrace.actors.policy.queue import Holding, ReadyQueue, Wanting
+from millrace.actors.policy.queue import ReadyQueue
 from millrace.actors.policy.scopes import Scope
+from millrace.actors.policy.starts import Holding, Wanting
 from millrace.actors.requests import Request, ResumePreempted
 from millrace.model.rows import Phase
 

@@ -5,8 +5,8 @@ from typing import Literal, TypeAlias
 
 from millrace.actors.flows import NewFlow
 from millrace.actors.mailbox import Reply
-from millrace.actors.policy.queue import Page
 from millrace.actors.policy.tuning import Kind, Value
+from millrace.actors.policy.window import Page
 from millrace.actors.stored import Stored
 from millrace.model.catalog import CodeSeries
 from millrace.model.new_tasks import NewTask

@@ -4,7 +4,10 @@
 |---|---|
 | ``ends`` | what the end of a run means, and what a task does next when nothing of it executes |
 | ``duplicates`` | what a submission does to the holder of its key |
-| ``queue``, ``lines``, ``scopes`` | which ready task starts next; what waits, a line a lane; what bounds starts |
+| ``queue`` | which ready task starts next, under all limits |
+| ``lines``, ``window`` | what waits, a line a lane; which part of it is in memory |
+| ``scopes``, ``standing`` | what bounds starts; which lines it holds up, and which stand in the open |
+| ``starts``, ``held`` | a start; the starts under way, and the places that they take |
 | ``limits``, ``tuning`` | all that bounds starts, as one value; what is set at run time against what the program says |
 | ``admission`` | how many starts are claimed at once, and how many ahead of the free slots |
 | ``dependencies``, ``circles`` | what the end of a dependency means; whether tasks would wait for themselves |
@@ -12,7 +15,7 @@
 | ``ageing`` | how waiting makes a task more urgent |
 | ``buckets`` | how fast tasks of one name or group start |
 | ``filling`` | what each group's share of the slots is |
-| ``shares`` | which group a free slot goes to |
+| ``shares``, ``demands`` | which group a free slot goes to; what each has to do |
 | ``preempting`` | which runs stop for an urgent task |
 | ``gate`` | whether the machine can move what one more body would |
 | ``pressure`` | what waits while the machine is busy with other things |

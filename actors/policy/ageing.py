@@ -1,9 +1,13 @@
 """How waiting makes a task more urgent: S-268 to S-270. In whole milliseconds, so that nothing is gained a moment early."""
 
+import heapq
+from collections.abc import Iterator
 from typing import Final
 
+from millrace.actors.policy.lines import Order
 from millrace.model.durations import seconds_to_ms, to_seconds
 from millrace.model.limits import Aging
+from millrace.model.rows import Ready
 
 
 class Ages:
@@ -42,3 +46,47 @@ class Ages:
         if effective <= ceiling:
             return ceiling, None
         return effective, self._grace_ms + (steps + 1) * self._interval_ms - waited_ms
+
+
+class Steps:
+    """Where the tasks in memory stand in the order of starts, and which of them have come to another place as time went by.
+
+    Args:
+        ages: how waiting raises priority; None: not at all.
+        steady_ms: the steady clock.
+    """
+
+    def __init__(self, ages: Ages | None, steady_ms: int) -> None:
+        self._ages = ages
+        self._steady_ms = steady_ms
+        self._heap: list[tuple[int, int]] = []
+        """(steady ms, task): when the effective priority of a task in memory changes next."""
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def order_of(self, task: Ready) -> Order:
+        """The task's place by now."""
+        ages = self._ages
+        if ages is None:
+            return (task.priority, task.phase, task.id)
+        effective, _ = ages.level(task.priority, max(0, self._steady_ms - task.since_ms))
+        return (effective, task.phase, task.id)
+
+    def watch(self, task: Ready) -> None:
+        """Tell when that changes, once."""
+        if self._ages is None:
+            return
+        _, step_ms = self._ages.level(task.priority, max(0, self._steady_ms - task.since_ms))
+        if step_ms is not None:
+            heapq.heappush(self._heap, (self._steady_ms + step_ms, task.id))
+
+    def due(self, steady_ms: int) -> Iterator[int]:
+        """It is so late: the tasks that were watched and have reached their next step. Some have left since."""
+        self._steady_ms = steady_ms
+        while self._heap and self._heap[0][0] <= steady_ms:
+            yield heapq.heappop(self._heap)[1]
+
+    def next_in_s(self) -> float | None:
+        """Seconds until the next step; None: there is none."""
+        return (self._heap[0][0] - self._steady_ms) / 1000 if self._heap else None

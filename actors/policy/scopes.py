@@ -8,7 +8,7 @@ import heapq
 from collections import Counter
 from collections.abc import ItemsView, Iterator
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from millrace.actors.policy.buckets import Bucket
 from millrace.actors.policy.limits import Limits
@@ -179,6 +179,13 @@ class Scopes:
             scope = self._scopes[scope_id] = Scope(scope_id, bucket=Bucket(rate, now))
         return scope
 
+    def of_line(self, line: Line, now: float) -> tuple[Scope, ...]:
+        """The scopes of a line, which it knows from now on."""
+        if line.scopes is None:
+            line.scopes = self.of(line.lane, line.bound, now)
+            self.ref(line.scopes)
+        return line.scopes
+
     def find(self, kind: Kind, name: str | int) -> Scope | None:
         """A scope that has been met."""
         return self._scopes.get((kind, name))
@@ -224,6 +231,14 @@ class Scopes:
         return found
 
     # Rates
+
+    def tokens(self, now: float) -> dict[tuple[Literal["task", "group"], str], float]:
+        """Tokens in the buckets that have been met."""
+        return {
+            ("task" if kind is Kind.TASK_RATE else "group", str(name)): scope.bucket.available(now)
+            for (kind, name), scope in self._scopes.items()
+            if scope.bucket is not None
+        }
 
     def wake_later(self, scope: Scope, now: float) -> None:
         """Somebody waits for a token of the scope."""

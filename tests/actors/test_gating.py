@@ -7,7 +7,8 @@ from millrace.actors.gating import Gating
 from millrace.actors.policy.gate import IoGate
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.pressure import Pressure
-from millrace.actors.policy.queue import ASIDE, ReadyQueue
+from millrace.actors.policy.queue import ReadyQueue
+from millrace.actors.policy.starts import ASIDE
 from millrace.actors.sampler import Readings
 from millrace.model.lanes import make_lane
 from millrace.model.limits import ResourceSnapshot

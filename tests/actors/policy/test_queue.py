@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from millrace.actors.policy import queue as queue_module
+from millrace.actors.policy import window
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Bin, Line, Place
-from millrace.actors.policy.queue import ASIDE, ReadyQueue
+from millrace.actors.policy.queue import ReadyQueue
+from millrace.actors.policy.starts import ASIDE
 from millrace.model.lanes import Lane, make_lane
 from millrace.model.limits import Aging, RateLimit
 from millrace.model.priority import Priority
@@ -92,7 +93,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(page=st.integers(1, 3), aging=st.sampled_from([None, QUICK]), has_rates=st.booleans(), data=st.data())
     def begin(self, page: int, aging: Aging | None, has_rates: bool, data: st.DataObject) -> None:
         """Small pages, so that most is in the store."""
-        queue_module.LEAST_PAGE, queue_module.MOST_PAGE, queue_module.WINDOW = page, 2 * page, 4 * page
+        window.LEAST_PAGE, window.MOST_PAGE, window.WINDOW = page, 2 * page, 4 * page
         self.aging, self.has_rates = aging, has_rates
         self.now = 0.0
         self.tokens = {name: float(limit.burst) for name, limit in (RATES | GROUP_RATES).items()}
@@ -122,7 +123,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Pages of their usual size again."""
-        queue_module.LEAST_PAGE, queue_module.MOST_PAGE, queue_module.WINDOW = 16, 1024, 2048
+        window.LEAST_PAGE, window.MOST_PAGE, window.WINDOW = 16, 1024, 2048
 
     @rule(
         lanes=st.lists(
@@ -151,8 +152,8 @@ class Machine(RuleBasedStateMachine):
     def start(self, count: int) -> None:
         """Each start is the best of all that no limit holds up."""
         for _ in range(count):
-            expected = self.best()
             task = self.queue.choose()
+            expected = self.expected(task)
             assert (None if task is None else task.id) == (None if expected is None else expected.id)
             if task is None:
                 return
@@ -170,7 +171,7 @@ class Machine(RuleBasedStateMachine):
         expected: list[int] = []
         taken = self.queue.take(count, lambda holding: None)
         for holding in taken:
-            best = self.best()
+            best = self.expected(holding.task)
             expected.append(-1 if best is None else best.id)
             task = self.store.tasks.pop(holding.task.id)
             assert holding.effective == self.effective(task)
@@ -222,16 +223,49 @@ class Machine(RuleBasedStateMachine):
         if hasattr(self, "running"):
             assert self.queue.busy == len(self.running)
 
-    def best(self) -> Ready | None:
-        """By looking at everything."""
+    def free(self) -> list[Ready]:
+        """What could start, in order: by looking at everything."""
         if self.limits.is_paused:
-            return None
+            return []
         free = [
             task
             for task in self.store.tasks.values()
             if self.has_room(task.lane) and all(self.tokens[name] >= 1 for name in self.rates_of(task))
         ]
-        return min(free, key=lambda task: (self.effective(task), task.phase, task.id), default=None)
+        return sorted(free, key=self.order)
+
+    def order(self, task: Ready) -> tuple[int, int, int]:
+        """Its place in the order of starts."""
+        return (self.effective(task), task.phase, task.id)
+
+    def expected(self, chosen: Ready | None) -> Ready | None:
+        """The first of all that could start, but for those that may be passed over; None: nothing."""
+        for task in self.free():
+            if task == chosen or not self.may_be_passed(task, chosen):
+                return task
+        return None
+
+    def may_be_passed(self, task: Ready, chosen: Ready | None) -> bool:
+        """Where tasks age, a lane is one line by how long its tasks have waited, and that is how it is read from the store.
+
+        So a finalizer, which needs no token, stands behind a body of its lane that is more urgent by now and lacks one; and one
+        that is not in memory may be passed by another of its lane that is as urgent by now and has waited longer.
+        """
+        if self.aging is None:
+            return False
+        lane = [other for other in self.store.tasks.values() if other.lane == task.lane]
+        if task.phase == Phase.FINALIZER and any(
+            self.order(other) < self.order(task) and any(self.tokens[name] < 1 for name in self.rates_of(other))
+            for other in lane
+        ):
+            return True
+        return (
+            task.id not in self.queue._of_task
+            and chosen is not None
+            and chosen.lane == task.lane
+            and chosen.since_ms <= task.since_ms
+            and self.effective(chosen) == self.effective(task)
+        )
 
     def rates_of(self, task: Ready) -> list[str]:
         """What it takes tokens of."""
@@ -435,7 +469,7 @@ def test_who_waits_gains_priority() -> None:
 )
 def test_with_ages_the_most_urgent_by_now_comes_first(waits: list[tuple[int, int]], now_ms: int) -> None:
     """S-075, S-076, S-268: whatever waits in the store."""
-    queue_module.LEAST_PAGE, queue_module.MOST_PAGE, queue_module.WINDOW = 64, 128, 256
+    window.LEAST_PAGE, window.MOST_PAGE, window.WINDOW = 64, 128, 256
     tasks = [
         ready(n, make_lane("a::x", None, None, priority), since_ms=since)
         for n, (priority, since) in enumerate(waits, 1)
@@ -449,7 +483,7 @@ def test_with_ages_the_most_urgent_by_now_comes_first(waits: list[tuple[int, int
     queue, store = make(Limits(1), tasks, AGING)
     queue.at(now_ms / 1000, now_ms)
     assert start_all(queue, store) == [task.id for task in expected]
-    queue_module.LEAST_PAGE, queue_module.MOST_PAGE, queue_module.WINDOW = 16, 1024, 2048
+    window.LEAST_PAGE, window.MOST_PAGE, window.WINDOW = 16, 1024, 2048
 
 
 def test_a_pause_that_ends_reads_the_queue_anew() -> None:
@@ -500,7 +534,7 @@ def test_a_group_whose_tasks_went_back_to_the_store_has_no_more_work_than_it_has
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """S-277: what is dropped from memory and loaded again counts once, and its group leaves when all of it is done."""
-    monkeypatch.setattr(queue_module, "MOST_PAGE", 2)
+    monkeypatch.setattr(window, "MOST_PAGE", 2)
     lane, other = make_lane("a::x", "a", None, 128), make_lane("a::x", "b", None, 128)
     queue, store = make(Limits(8, weights={"a": 3}))
     tasks = [ready(n, lane) for n in range(1, 10)]
@@ -568,8 +602,8 @@ def test_news_of_what_lies_in_the_store_reads_no_page() -> None:
 
 def test_a_line_whose_page_is_used_up_asks_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """S-077: also where its last task in memory stood where the next can stand at best; nobody stands behind it for ever."""
-    monkeypatch.setattr(queue_module, "LEAST_PAGE", 1)
-    monkeypatch.setattr(queue_module, "MOST_PAGE", 1)
+    monkeypatch.setattr(window, "LEAST_PAGE", 1)
+    monkeypatch.setattr(window, "MOST_PAGE", 1)
     lane, other = make_lane("a::x", "g", None, 0), make_lane("a::x", "h", None, 9)
     queue, store = make(Limits(4, groups={"g": 4}), [ready(1, lane), ready(2, other)])
     assert start_all(queue, store) == [1, 2]

@@ -15,6 +15,7 @@ from millrace.actors.dispatches import (
     HooksLost,
     Interrupted,
     LanesFound,
+    LookForNews,
     PageLoaded,
     ReadAnew,
     RunsEnded,
@@ -26,6 +27,7 @@ from millrace.actors.hub import Hub
 from millrace.actors.ledger import Ledger
 from millrace.actors.mailbox import Reply, Tells
 from millrace.actors.means import Means
+from millrace.actors.openings import Openings
 from millrace.actors.policy.limits import Limits
 from millrace.actors.progress import Board
 from millrace.actors.supervisor import TellChildren
@@ -67,6 +69,7 @@ class Delivery:
         self.board = board
         self.means = means
         self.tally = tally
+        self.openings = Openings()
         self._supervisors: Supervisors | None = None
         self._executors: Executors | None = None
         self._watchers: dict[int, list[Reply[SettledRow]]] = {}
@@ -108,6 +111,7 @@ class Delivery:
         if effects.completed:
             self.means.add(effects.completed)
         if effects.limits is not None:
+            self.openings.shut()
             self._on_limits(effects.limits)
         if effects.events:
             self._hub.publish(effects.events)
@@ -120,12 +124,14 @@ class Delivery:
 
     def _tell_runtime(self, effects: Effects, executors: Executors, stopped: frozenset[tuple[int, int]]) -> None:
         """Starts and news of tasks, for a scheduler that has started; one that has not reads all of it from the store then."""
+        if (effects.freed or effects.started) and self.openings.record(effects.freed, effects.started):
+            self._dispatcher.tell(LookForNews())
         if effects.claims:
             executors.begin(effects.claims, held=stopped)
         if effects.interrupts:
             self._dispatcher.tell(Interrupted(tuple(effects.interrupts)))
         if effects.ready:
-            self._dispatcher.tell(TasksReady(tuple(effects.ready)))
+            self._dispatcher.tell(TasksReady(tuple(effects.ready), self.openings.note_ready()))
         if effects.preempted:
             self._dispatcher.tell(TasksPreempted(tuple(effects.preempted)))
         if effects.hooks:

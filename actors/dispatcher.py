@@ -21,6 +21,7 @@ from millrace.actors.dispatches import (
     LanesFound,
     LeadChecked,
     Lent,
+    LookForNews,
     Measure,
     Message,
     PageLoaded,
@@ -41,6 +42,7 @@ from millrace.actors.gating import Gating
 from millrace.actors.hooks import HookQueue
 from millrace.actors.live import Measured
 from millrace.actors.mailbox import Mailbox, Reply, Tells
+from millrace.actors.openings import Openings
 from millrace.actors.overdue import Overdue
 from millrace.actors.policy.admission import Lookahead
 from millrace.actors.policy.gate import IoGate
@@ -96,6 +98,7 @@ class Dispatcher(Actor):
         persistence: takes the claims.
         clock: rings at time-outs.
         executors: where runs are.
+        openings: lends places for starts while nothing waits.
         times: the clocks.
         tally: counts why ready work does not start, and for how long.
         limits: in force at first.
@@ -111,6 +114,7 @@ class Dispatcher(Actor):
         persistence: Tells[Request],
         clock: Tells[Arm],
         executors: Executors,
+        openings: Openings,
         times: Times,
         tally: Tally,
         limits: Limits,
@@ -122,6 +126,11 @@ class Dispatcher(Actor):
         self._persistence = persistence
         self._clock = clock
         self._executors = executors
+        self._openings = openings
+        self._starting = 0
+        """Starts in lent places of which only their number is known so far."""
+        self._heard = 0
+        """The number of the last news of ready tasks."""
         self._times = times
         self._tally = tally
         self._reasons: frozenset[str] = frozenset()
@@ -171,6 +180,7 @@ class Dispatcher(Actor):
 
     def on_start(self) -> None:
         """Begin with the runs that are under way; what is ready comes lane by lane."""
+        self._heard = self._openings.begin()
         self._executors.begin_in_turn(is_on=self._queue.limits.has_shares)
         self._executors.resize(self._slots)  # the last change may have died with the dispatcher before this one
         for run in self._executors.runs():
@@ -216,12 +226,18 @@ class Dispatcher(Actor):
     def _slots(self) -> int:
         return self._queue.limits.slots
 
+    @property
+    def _taken(self) -> int:
+        """Starts under way that take a slot, or a place ahead of them."""
+        return self._queue.busy + self._starting
+
     def receive(self, messages: Sequence[Message]) -> None:
         """Take note of everything, then fill the slots once."""
         self._now = self._times.monotonic()
         self._queue.at(self._now, self._times.steady_ms())
         if self._look_at is not None and self._look_at <= self._now:
             self._gating.look_again(self._queue)
+        self._take_back_openings()
         for message in messages:
             self._handle(message)
         self._fill()
@@ -241,8 +257,11 @@ class Dispatcher(Actor):
 
     def _handle(self, message: Message) -> None:  # noqa: C901, PLR0912 - one arm a message
         match message:
-            case TasksReady(tasks):
+            case TasksReady(tasks, number):
+                self._heard = number
                 self._queue.offer(tasks)
+            case LookForNews():
+                pass  # as before any message
             case RunsEnded(runs):
                 self._on_runs_ended(runs)
             case PageLoaded(lane, tasks, after, limit):
@@ -293,6 +312,28 @@ class Dispatcher(Actor):
         self._hooks.look_again()
         self._persistence.tell(FindLanes())
 
+    # Places lent
+
+    def _take_back_openings(self) -> None:
+        """Nothing starts without the queue from now on; what has started and ended since the last turn is taken note of."""
+        news, self._starting = self._openings.close()
+        for one in news:
+            if not isinstance(one, Ready):
+                self._on_runs_ended((one,))
+            elif self._queue.holding(one.id) is None:
+                self._queue.discard(one.id)
+                holding = Holding(one, one.priority)
+                self._queue.hold(holding)
+                self._gating.started(holding)
+                self._last_claimed = max(self._last_claimed, _order(holding))
+
+    def _lend_openings(self, room: int) -> None:
+        """While nothing waits, what becomes ready starts without being asked for here."""
+        if not self._queue.is_idle or self._preemption.has_paused:
+            return
+        if self._gating.is_open(self._now) and not self._gating.reasons():
+            self._openings.open(room, self._heard)
+
     # Slots
 
     def _on_runs_ended(self, runs: Iterable[tuple[int, float]]) -> None:
@@ -338,19 +379,21 @@ class Dispatcher(Actor):
             self._count_reasons(frozenset())
             return
         lead = self._lookahead.ahead(self._slots)
-        room = self._slots + lead - self._queue.busy
+        room = self._slots + lead - self._taken
         picked = self._pick(room) if room > 0 else self._overtake()
         if picked:
             self._claim(picked, is_ahead=lead >= 4 * self._slots)
-            if self._queue.busy > self._slots and not self._is_watching_lead:
-                self._watch_lead()
+        if self._taken > self._slots and not self._is_watching_lead:
+            self._watch_lead()
         self._preemption.balance(self._queue, self._now)
         pages = self._queue.pages()
         if pages:
             self._persistence.tell(Refill(tuple(pages)))
         self._look_later()
         self._hooks.fill(self._slots)
-        self._count_reasons(self._queue.reasons(self._slots + lead - self._queue.busy) | self._gating.reasons())
+        room = self._slots + lead - self._taken
+        self._count_reasons(self._queue.reasons(room) | self._gating.reasons())
+        self._lend_openings(room)
 
     def _count_reasons(self, reasons: frozenset[str]) -> None:
         """Have the seconds count for these from now on."""

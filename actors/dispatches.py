@@ -18,6 +18,13 @@ class TasksReady:
     """These can start, but for the limits."""
 
     tasks: tuple[Ready, ...]
+    number: int = 0
+    """Of this news: see ``Openings.open``."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookForNews:
+    """Runs have started and ended in the places that were lent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +178,7 @@ class LeadChecked:
 
 Message: TypeAlias = (
     TasksReady
+    | LookForNews
     | LanesFound
     | PageLoaded
     | RunsEnded

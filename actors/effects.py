@@ -47,6 +47,10 @@ class Effects:
 
     ready: list[Ready] = field(default_factory=list[Ready])
     """For the dispatcher: tasks that can start."""
+    started: list[Ready] = field(default_factory=list[Ready])
+    """Tasks that started in the transaction that made them ready."""
+    freed: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    """(task, seconds): runs that are over, of which the dispatcher need not hear at once."""
     interrupts: list[tuple[int, int, InterruptReason]] = field(default_factory=list[tuple[int, int, InterruptReason]])
     """(task, run, reason): runs to be asked to stop."""
     preempted: list[int] = field(default_factory=list[int])

@@ -81,7 +81,8 @@ class Ledger:
         self._sums: dict[int, tuple[int, int]] = {}
         """Round and children of settled parents some of whose children have told of bytes."""
         self._settled_before: dict[int, str] = {}
-        self._inserts: list[NewRow] = []
+        self._inserts: dict[int, NewRow] = {}
+        self._started_inserts: list[NewRow] = []
         self._rounds: list[tuple[Any, ...]] = []
         self._retagged: dict[int, str | None] = {}
         self._ended_flows: list[int] = []
@@ -151,13 +152,25 @@ class Ledger:
 
     def insert(self, row: NewRow) -> None:
         """A new row."""
-        self._inserts.append(row)
+        self._inserts[row.id] = row
+
+    def new_row(self, task_id: int) -> NewRow | None:
+        """A new row that is not written yet."""
+        return self._inserts.get(task_id)
+
+    def started_new(self, row: NewRow) -> None:
+        """A new row that is not written yet is one of a run under way."""
+        del self._inserts[row.id]
+        self._started_inserts.append(row)
 
     def write_inserts(self) -> None:
         """Write the new rows now, where a later statement has to find them."""
         if self._inserts:
-            self.writer.insert_tasks(self._inserts)
-            self._inserts = []
+            self.writer.insert_tasks(list(self._inserts.values()))
+            self._inserts = {}
+        if self._started_inserts:
+            self.writer.insert_started(self._started_inserts)
+            self._started_inserts = []
 
     def begin_round(self, values: tuple[Any, ...]) -> None:
         """A rerun takes the place of what the row was submitted with."""

@@ -160,6 +160,7 @@ class Persistence(Actor):
 
     def on_start(self) -> None:
         """Open the store, and see what is paused."""
+        self._delivery.openings.reset()
         self._commits.open()
         if self._others is not None:
             self._others.begin(self._commits.version())

@@ -37,6 +37,11 @@ class Preemption:
         self.look_in: float | None = None
         """Seconds until somebody else may have to be asked; None: no such time."""
 
+    @property
+    def has_paused(self) -> bool:
+        """Whether somebody waits for the urgent to have run."""
+        return bool(self._paused)
+
     def asked(self, task_id: int, now: float) -> None:
         """A run was asked to stop."""
         self._asked.setdefault(task_id, now)

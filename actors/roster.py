@@ -242,6 +242,7 @@ class Roster:
             persistence=self._to.persistence,
             clock=self._to.clock,
             executors=self._executors,
+            openings=self._delivery.openings,
             times=self._times,
             tally=self._delivery.tally,
             limits=self._limits(),

@@ -287,6 +287,7 @@ class Runtime:
 
     def reclaim(self, run: Run) -> None:
         """The wait is over: the body goes on at once."""
+        self.delivery.openings.shut()
         self.executors.reclaim(run)
         self._executing.reclaimed(run)
 

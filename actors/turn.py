@@ -49,6 +49,7 @@ from millrace.actors.requests import (
     Watch,
     WithdrawLost,
 )
+from millrace.actors.starting import start_ready
 from millrace.actors.startup import Startup
 from millrace.actors.submits import submit
 from millrace.actors.times import Times
@@ -57,6 +58,7 @@ from millrace.model.errors import MillraceError
 from millrace.model.families import DIRECTIONS
 from millrace.model.io import decode_moved
 from millrace.model.outcomes import RunOutcome
+from millrace.model.rows import Phase
 
 OWN_STEP: Final = (RunOutcome, Submit, ClaimTasks, Refill, FindLanes)
 """Requests that have a step of the turn of their own, all of a kind together."""
@@ -93,6 +95,8 @@ class Turn:
         self._upkeep = Upkeep(delivery=delivery, mailbox=mailbox, times=times, code_limits=code_limits)
         self._startup = Startup(commits, delivery=delivery, code_limits=code_limits, ages=ages)
         self._handlers = self._table()
+        self._taken = 0
+        """Places for starts that the open transaction has taken."""
 
     def _table(self) -> dict[type, Handler]:
         claiming, upkeep = self._claiming, self._upkeep
@@ -129,12 +133,14 @@ class Turn:
 
     def decide(self, ledger: Ledger, requests: Sequence[Request]) -> None:
         """Carry out the requests of a turn."""
+        self._give_back()
         outcomes = [request for request in requests if isinstance(request, RunOutcome)]
         if outcomes:
             self._end_runs(ledger, outcomes)
             depending.follow(ledger)
             recurring.go_on(ledger)  # before the submits: they find the next run where they meet its key
-            ledger.flush()
+            if len(outcomes) < len(requests):
+                ledger.flush()
         submits = [request for request in requests if isinstance(request, Submit)]
         if submits:
             submit(ledger, submits)
@@ -144,6 +150,8 @@ class Turn:
                 ledger.flush()
                 self._handlers[type(request)](ledger, request)
                 depending.follow(ledger)
+        if not ledger.effects.cascades:
+            self._taken = start_ready(ledger, self._delivery.openings)
         ledger.flush()
         if ledger.effects.cascades:
             # Before the claims: what is cancelled here must not start. What is left is told to the supervisors.
@@ -166,8 +174,15 @@ class Turn:
             elif isinstance(request, PromoteDue):
                 self._upkeep.tell_next_due(ledger)
 
+    def _give_back(self) -> None:
+        """The turn before this one was rolled back: the places that it took are free."""
+        if self._taken:
+            self._delivery.openings.give_back(self._taken)
+            self._taken = 0
+
     def committed(self, effects: Effects) -> None:
         """A turn is committed; nobody has heard of it."""
+        self._taken = 0
         self._claiming.committed(effects)
 
     def told(self, effects: Effects) -> None:
@@ -195,7 +210,11 @@ class Turn:
             for outcome in outcomes
             if outcome.task_id not in going_on and not outcome.abandoned
         )
-        if ended:
+        if not ended:
+            return
+        if self._delivery.openings.is_open and not any(outcome.phase == Phase.HOOK for outcome in outcomes):
+            ledger.effects.freed += ended
+        else:
             # Slots are free before the commit: only the executor's threads are meant, and those are.
             self._delivery.slots_free(RunsEnded(ended))
 

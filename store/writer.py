@@ -146,8 +146,15 @@ class Writer(Named):
 
     def insert_tasks(self, tasks: Sequence[NewRow]) -> None:
         """Insert new rows, with what their tags are found by."""
+        self._insert("insert_tasks", tasks)
+
+    def insert_started(self, tasks: Sequence[NewRow]) -> None:
+        """The same of tasks whose first run starts in this transaction."""
+        self._insert("insert_started", tasks)
+
+    def _insert(self, statement: str, tasks: Sequence[NewRow]) -> None:
         for part in chunks(tasks):
-            self._run("insert_tasks", tasks=json_text(part))
+            self._run(statement, tasks=json_text(part))
             tagged = [(task.id, task.tags) for task in part if task.tags is not None]
             if tagged:
                 self._run("insert_tags", tags=json_text(tagged))

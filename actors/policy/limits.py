@@ -45,6 +45,16 @@ class Limits:
             return False
         return self.is_paused or name.partition("::")[0] in self.paused_domains or group in self.paused_groups
 
+    def bounds(self, name: str, group: str | None) -> bool:
+        """Whether anything but the slots keeps, or may keep, tasks of this name and group from starting."""
+        if self.has_pauses or self.has_shares or name in self.task_rates:
+            return True
+        if self.domains and name.partition("::")[0] in self.domains:
+            return True
+        return group is not None and (
+            self.default_group is not None or group in self.groups or group in self.group_rates
+        )
+
     def pauses(self, scope: Scope, name: str) -> bool:
         """Whether this very scope is paused."""
         match scope:

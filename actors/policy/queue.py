@@ -63,6 +63,11 @@ class ReadyQueue:
         return len(self._of_task)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, here or in the store, and nothing but the slots and limits of its own will bound what comes."""
+        return not (self._lines or self._looks or self._shares or self.limits.is_paused) and self._are_lanes_known
+
+    @property
     def limits(self) -> Limits:
         """What is in force."""
         return self.scopes.limits

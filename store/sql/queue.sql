@@ -49,6 +49,24 @@ SELECT
     e.value ->> 35, e.value ->> 36, e.value ->> 37, e.value ->> 38, e.value ->> 39
 FROM jsonb_each(:tasks) AS e;
 
+-- name: insert_started
+-- The same of tasks whose first run starts at once: as insert_tasks and claim_tasks together would leave them.
+INSERT INTO task (
+    id, name, key, label, status, phase, priority, payload, parent_id, parent_round, spawner_id, spawner_run,
+    holds_key, held, limited, delayed, run_at_ms, max_retries, fail_fast, max_failures, child_concurrency, options,
+    retry_of, is_flow, flow_open, created_at_ms, grp, lane, tags, ready_ms, ages, ttl_ms, ttl_first, expires_at_ms,
+    depends_on, unmet, on_dependency_failure, series_id, version, expected_io,
+    executing, run, phase_runs, started_at_ms)
+SELECT
+    e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6,
+    e.value ->> 7, e.value ->> 8, e.value ->> 9, e.value ->> 10, e.value ->> 11, e.value ->> 12, e.value ->> 13,
+    e.value ->> 14, e.value ->> 15, e.value ->> 16, e.value ->> 17, e.value ->> 18, e.value ->> 19, e.value ->> 20,
+    e.value ->> 21, e.value ->> 22, e.value ->> 23, e.value ->> 24, e.value ->> 25, e.value ->> 26, e.value ->> 27,
+    e.value ->> 28, e.value ->> 29, e.value ->> 30, e.value ->> 31, e.value ->> 32, e.value ->> 33, e.value ->> 34,
+    e.value ->> 35, e.value ->> 36, e.value ->> 37, e.value ->> 38, e.value ->> 39,
+    1, 1, 1, e.value ->> 25
+FROM jsonb_each(:tasks) AS e;
+
 -- name: insert_tags
 -- What tasks are found by: an element is an id and the tags of a row.
 INSERT INTO tag (k, v, task_id)

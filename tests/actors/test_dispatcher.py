@@ -12,17 +12,21 @@ from millrace.actors.dispatches import (
     Interrupted,
     LanesFound,
     Lent,
+    LookForNews,
     PageLoaded,
+    ReadAnew,
     Reclaimed,
     RunOverdue,
     RunsEnded,
     SetDispatching,
     SetLimits,
     StopOverdue,
+    TasksPreempted,
     TasksReady,
     ThreadEnded,
 )
 from millrace.actors.mailbox import Mailbox, Reply
+from millrace.actors.openings import Openings
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import START
 from millrace.actors.requests import ClaimHooks, ClaimTasks, FindLanes, GiveUpRetry, PutBack, Refill
@@ -168,6 +172,7 @@ class Stage:
         self.tally = Tally(self.times.monotonic)
         self.persistence, self.clock = Ears(), Ears()
         self.executors = executors or FakeExecutors()
+        self.openings = Openings()
         self.dispatcher = Dispatcher(
             Mailbox("dispatcher"),
             None,  # type: ignore[arg-type]  # nothing drives it but the test
@@ -175,6 +180,7 @@ class Stage:
             persistence=self.persistence,
             clock=self.clock,
             executors=self.executors,  # type: ignore[arg-type]  # as much of them as it uses
+            openings=self.openings,
             times=self.times,
             tally=self.tally,
             limits=Limits(slots),
@@ -379,7 +385,7 @@ def test_with_shares_claims_begin_in_turn() -> None:
     assert not stage.executors.is_in_turn
     stage.tell(SetLimits(Limits(1, weights={"g": 2})))
     assert stage.executors.is_in_turn
-    stage.tell(SetLimits(Limits(2, weights={"g": 3})))
+    stage.tell(SetLimits(Limits(1, weights={"g": 3})))
     assert stage.executors.is_in_turn
     stage.tell(SetLimits(Limits(2)))
     assert not stage.executors.is_in_turn
@@ -605,3 +611,78 @@ def test_nothing_is_claimed_while_it_does_not_dispatch() -> None:
     assert stage.persistence.take(PutBack) == []
     stage.tell(SetDispatching(True))
     assert stage.claimed() == [1, 2]
+
+
+# Places lent
+
+
+def test_while_nothing_waits_the_places_are_lent() -> None:
+    """As many as are free; what is ready takes them back, and what has waited starts first."""
+    stage = Stage(3)
+    assert stage.openings.is_open
+    assert stage.openings.take(1, 0) == 1
+    stage.openings.record([], [Ready(128, 1, 1, 0, make_lane("play::body", None, None, 128))])
+    stage.ready(2, 3, 4)
+    assert stage.claimed() == [2, 3]
+    assert not stage.openings.is_open
+    stage.end(1)
+    assert stage.claimed() == [4]
+    assert stage.openings.take(1, 0) == 0
+    assert stage.openings.is_open
+
+
+def test_a_start_under_way_in_a_lent_place_counts() -> None:
+    """It is committed a moment later than the dispatcher looks."""
+    stage = Stage(2)
+    assert stage.openings.take(1, 0) == 1
+    stage.ready(2, 3)
+    assert stage.claimed() == [2]
+    assert stage.openings.record([], [Ready(128, 1, 1, 0, make_lane("play::body", None, None, 128))])
+    stage.tell(LookForNews())
+    assert stage.claimed() == []
+    stage.end(1)
+    assert stage.claimed() == [3]
+
+
+def test_runs_that_ended_in_lent_places_free_them() -> None:
+    """Also those that the dispatcher has started itself."""
+    stage = Stage(1)
+    stage.ready(1)
+    assert stage.claimed() == [1]
+    stage.begin(1)
+    assert stage.openings.take(1, 0) == 0
+    stage.executors.bodies.clear()
+    stage.openings.record([(1, 0.5)], [])
+    stage.ready(2, 3)
+    assert stage.claimed() == [2]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        SetLimits(Limits(1, weights={"g": 2})),
+        SetLimits(Limits(1, is_paused=True)),
+        SetDispatching(is_on=False),
+        TasksPreempted((200,)),
+        ReadAnew(),
+    ],
+    ids=["weights", "pause", "stopping", "preempted", "others"],
+)
+def test_nothing_is_lent_where_somebody_may_come_before(message: Any) -> None:
+    """Fair shares choose; a pause and a stop hold everything; who was preempted goes on first; others may have written."""
+    stage = Stage(1)
+    stage.begin(50)
+    stage.openings.record([], [Ready(0, 1, 50, 0, make_lane("play::body", None, None, 0))])
+    stage.tell(message)
+    assert not stage.openings.is_open
+
+
+def test_a_successor_lends_once_it_knows_the_lanes() -> None:
+    """And takes over what had started in lent places."""
+    executors = FakeExecutors()
+    executors.begin(claim(1))
+    stage = Stage(1, executors, are_lanes_there=False)
+    assert not stage.openings.is_open
+    stage.tell(LanesFound((), None))
+    assert stage.openings.is_open
+    assert stage.openings.take(1, 0) == 0

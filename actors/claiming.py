@@ -58,6 +58,7 @@ class Claiming:
 
     def claim(self, ledger: Ledger, requests: Sequence[ClaimTasks]) -> None:
         """Start these; the dispatcher hears of those that could not start."""
+        ledger.effects.claim_requests += len(requests)
         ids = [task_id for request in requests for task_id in request.ids]
         effective: dict[int, int] | None = None
         if self._has_aging:

@@ -128,6 +128,8 @@ class Delivery:
             self._dispatcher.tell(LookForNews())
         if effects.claims:
             executors.begin(effects.claims, held=stopped)
+        if effects.claim_requests:
+            self.openings.claimed(effects.claim_requests)
         if effects.interrupts:
             self._dispatcher.tell(Interrupted(tuple(effects.interrupts)))
         if effects.ready:

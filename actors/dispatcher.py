@@ -327,12 +327,12 @@ class Dispatcher(Actor):
                 self._gating.started(holding)
                 self._last_claimed = max(self._last_claimed, _order(holding))
 
-    def _lend_openings(self, room: int) -> None:
+    def _lend_openings(self, lead: int) -> None:
         """While nothing waits, what becomes ready starts without being asked for here."""
         if not self._queue.is_idle or self._preemption.has_paused:
             return
         if self._gating.is_open(self._now) and not self._gating.reasons():
-            self._openings.open(room, self._heard)
+            self._openings.open(self._slots - self._taken, lead, self._heard)
 
     # Slots
 
@@ -391,9 +391,8 @@ class Dispatcher(Actor):
             self._persistence.tell(Refill(tuple(pages)))
         self._look_later()
         self._hooks.fill(self._slots)
-        room = self._slots + lead - self._taken
-        self._count_reasons(self._queue.reasons(room) | self._gating.reasons())
-        self._lend_openings(room)
+        self._count_reasons(self._queue.reasons(self._slots + lead - self._taken) | self._gating.reasons())
+        self._lend_openings(lead)
 
     def _count_reasons(self, reasons: frozenset[str]) -> None:
         """Have the seconds count for these from now on."""
@@ -410,6 +409,7 @@ class Dispatcher(Actor):
         ids = tuple(holding.task.id for holding in picked)
         ages = self._settings.aging is not None
         effective = tuple(holding.effective for holding in picked) if ages else None
+        self._openings.claiming()
         self._persistence.tell(ClaimTasks(ids, effective, is_ahead=is_ahead))
 
     def _pick(self, room: int) -> list[Holding]:

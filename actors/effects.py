@@ -67,6 +67,8 @@ class Effects:
     """The rows of settled tasks that somebody waits for."""
     claims: list[Claim] = field(default_factory=list[Claim])
     """Committed starts, for the executor."""
+    claim_requests: int = 0
+    """How many of the dispatcher's were carried out."""
     at_once: list[int] = field(default_factory=list[int])
     """Tasks with a time to live of 0 that can start: by the claim that their submit brings about, or never."""
     hooks: list[int] = field(default_factory=list[int])

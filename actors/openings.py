@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+from millrace.actors.policy.admission import PIPELINE_S
 from millrace.model.rows import Ready
 
 MOST_NEWS: Final = 64
@@ -29,7 +30,9 @@ class Openings:
         self._lock = threading.Lock()
         self._is_open = False
         self._room = 0
+        self._ahead = 0
         self._taken = 0
+        self._claims = 0
         self._news: list[News] = []
         self._told = 0
 
@@ -47,17 +50,24 @@ class Openings:
             self._news = []
             return self._told
 
-    def open(self, room: int, heard: int) -> None:
-        """Nothing waits: so many places are free, fewer than none where starts are ahead of the slots.
+    def open(self, room: int, ahead: int, heard: int) -> None:
+        """Nothing waits.
 
         Args:
-            room: places.
+            room: slots that are free, fewer than none where starts are ahead of them.
+            ahead: how many starts may be, while bodies are short.
             heard: the number of the last news of ready tasks that the dispatcher has heard; where later ones are on their way,
                 somebody waits after all.
         """
         with self._lock:
             self._is_open = heard == self._told
             self._room = room
+            self._ahead = ahead
+
+    def claiming(self) -> None:
+        """Starts are about to be asked for: until they have begun, nobody passes them."""
+        with self._lock:
+            self._claims += 1
 
     def close(self) -> tuple[Sequence[News], int]:
         """Take the places back: what has started and ended, in order, and how many places starts not told of yet will take."""
@@ -68,10 +78,14 @@ class Openings:
 
     # The persistence actor's side
 
-    def take(self, wanted: int, freed: int) -> int:
+    def take(self, wanted: int, freed: Sequence[Ended]) -> int:
         """Take places, up to so many, for starts of the open transaction, which frees some itself; how many were there."""
         with self._lock:
-            count = min(wanted, self._room + freed) if self._is_open else 0
+            if not self._is_open or self._claims:
+                return 0
+            if any(duration_s > PIPELINE_S for _, duration_s in freed):
+                self._ahead = 0  # as the dispatcher will see it: see ``Lookahead``
+            count = min(wanted, self._room + self._ahead + len(freed))
             if count <= 0:
                 return 0
             self._room -= count
@@ -93,6 +107,11 @@ class Openings:
             self._news += started
             return not self._is_open or len(self._news) >= MOST_NEWS
 
+    def claimed(self, count: int) -> None:
+        """So many requests for starts have been carried out, and what has started has begun."""
+        with self._lock:
+            self._claims = max(0, self._claims - count)
+
     def note_ready(self) -> int:
         """The dispatcher is about to be told of tasks that are ready, which have to wait till then; the number of the news."""
         with self._lock:
@@ -109,5 +128,5 @@ class Openings:
         """A new persistence actor takes over; the dispatcher will be a new one, too."""
         with self._lock:
             self._is_open = False
-            self._taken = 0
+            self._taken = self._claims = 0
             self._news = []

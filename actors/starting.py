@@ -26,7 +26,7 @@ def start_ready(ledger: Ledger, openings: Openings) -> int:
         {row.id for row in rows if row}
     ) < len(rows):
         return 0
-    count = openings.take(len(rows), len(effects.freed))
+    count = openings.take(len(rows), effects.freed)
     if count < len(rows):
         effects.ready.sort(key=lambda task: (task.priority, task.phase, task.id))
     effects.started, effects.ready = effects.ready[:count], effects.ready[count:]

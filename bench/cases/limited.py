@@ -4,6 +4,7 @@ import sqlite3
 import time
 from functools import partial
 
+from bench.baselines.bare_apsw import start_now_and_then
 from bench.case import Case, Column, Figures, Scale, Site, Sizes, Target, Variant
 from bench.workload import CpuMeter, open_scheduler
 from millrace import Context, Domain, RateLimit
@@ -61,6 +62,7 @@ CASE = Case(
     name="limited",
     title="10,000 tasks under a rate limit, for 10 s",
     variants=(
+        Variant("bare apsw, 10 a second", partial(start_now_and_then, sizes=_TASKS, per_second=10, window_s=_WINDOW_S)),
         Variant("10 a second", partial(wait_for_tokens, per_second=10)),
         Variant("1 an hour", partial(wait_for_tokens, per_second=1 / 3600)),
     ),

@@ -4,6 +4,7 @@ import time
 from functools import partial
 from typing import Literal
 
+from bench.baselines.bare_apsw import submit_one_by_one as submit_bare
 from bench.baselines.huey_store import Sync
 from bench.baselines.huey_store import submit_one_by_one as submit_to_huey
 from bench.case import Case, Column, Figures, Site, Sizes, Target, Variant
@@ -31,6 +32,8 @@ CASE = Case(
     name="one_by_one",
     title="2,000 tasks submitted one by one while 8 threads run",
     variants=(
+        Variant("bare apsw, process", partial(submit_bare, sizes=_SIZES, is_synced=False)),
+        Variant("bare apsw, power", partial(submit_bare, sizes=_SIZES, is_synced=True)),
         Variant("millrace, process", partial(submit_one_by_one, durability="process")),
         Variant("huey, process", partial(submit_to_huey, sizes=_SIZES, sync=Sync.PROCESS)),
         Variant("millrace, power", partial(submit_one_by_one, durability="power")),

@@ -620,21 +620,21 @@ def test_while_nothing_waits_the_places_are_lent() -> None:
     """As many as are free; what is ready takes them back, and what has waited starts first."""
     stage = Stage(3)
     assert stage.openings.is_open
-    assert stage.openings.take(1, 0) == 1
+    assert stage.openings.take(1, []) == 1
     stage.openings.record([], [Ready(128, 1, 1, 0, make_lane("play::body", None, None, 128))])
     stage.ready(2, 3, 4)
     assert stage.claimed() == [2, 3]
     assert not stage.openings.is_open
     stage.end(1)
     assert stage.claimed() == [4]
-    assert stage.openings.take(1, 0) == 0
+    assert stage.openings.take(1, []) == 0
     assert stage.openings.is_open
 
 
 def test_a_start_under_way_in_a_lent_place_counts() -> None:
     """It is committed a moment later than the dispatcher looks."""
     stage = Stage(2)
-    assert stage.openings.take(1, 0) == 1
+    assert stage.openings.take(1, []) == 1
     stage.ready(2, 3)
     assert stage.claimed() == [2]
     assert stage.openings.record([], [Ready(128, 1, 1, 0, make_lane("play::body", None, None, 128))])
@@ -650,7 +650,7 @@ def test_runs_that_ended_in_lent_places_free_them() -> None:
     stage.ready(1)
     assert stage.claimed() == [1]
     stage.begin(1)
-    assert stage.openings.take(1, 0) == 0
+    assert stage.openings.take(1, []) == 0
     stage.executors.bodies.clear()
     stage.openings.record([(1, 0.5)], [])
     stage.ready(2, 3)
@@ -685,4 +685,4 @@ def test_a_successor_lends_once_it_knows_the_lanes() -> None:
     assert not stage.openings.is_open
     stage.tell(LanesFound((), None))
     assert stage.openings.is_open
-    assert stage.openings.take(1, 0) == 0
+    assert stage.openings.take(1, []) == 0

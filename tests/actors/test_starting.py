@@ -55,7 +55,7 @@ def ledger_of(writer: Writer, limits: Limits | None = None, *, ages: bool = Fals
 
 def opened(room: int = 8) -> Openings:
     openings = Openings()
-    openings.open(room, openings.begin())
+    openings.open(room, 0, openings.begin())
     return openings
 
 

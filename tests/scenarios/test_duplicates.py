@@ -216,6 +216,7 @@ def test_a_duplicate_of_a_pending_finalizer(stage: Stage, domain: Domain, policy
     @domain.task()
     def leaf(ctx: Context) -> None:
         gate.hold()
+        ctx.wait_cancelled(0.01)  # not so short that the finalizer is claimed ahead
 
     @domain.task()
     def block(ctx: Context) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest

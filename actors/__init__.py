@@ -11,6 +11,7 @@
 | ``turn``, ``commits`` | what one transaction decides, in order, and who carries out which request; begun, synced, told |
 | ``submits``, ``claiming``, ``upkeep``, ``startup`` | requests by subject: submits, the dispatcher's, what time brings, a start |
 | ``dispatcher`` | which ready task starts next |
+| ``openings``, ``starting`` | places that it lends while nothing waits; starts in them, by the transaction that makes tasks ready |
 | ``supervisor``, ``supervisors`` | the children of one parent; woken by mail, asleep without |
 | ``clock`` | all that is due later |
 | ``sampler``, ``sources`` | what the machine and the user's functions say once a second |
@@ -28,12 +29,19 @@
 Guarantees: nobody hears of a change before it is committed; every call is answered or raises, whichever actor dies; all that an
 actor knows can be rebuilt from the store and the executors.
 
-A start, from left to right; each arrow is a message, each name a thread:
+A start, from left to right; each arrow is a message, each name a thread. While nothing waits:
+
+    caller --Submit--> persistence --claims--> executor
+                            ^                     |
+                            +-----RunOutcome------+
+
+The task starts in the transaction that stores it, in a place that the dispatcher, which sleeps meanwhile, has lent (``openings``).
+As soon as something has to wait, it takes its places back, and chooses:
 
     caller --Submit--> persistence --TasksReady--> dispatcher --ClaimTasks--> persistence --claims--> executor
-                           ^  |                                                                          |
-                           |  +--ChildrenReady--> supervisor (bounded parents) --TasksReady--> dispatcher |
-                           +---------------------------------RunOutcome----------------------------------+
+                            ^                          ^                                                 |
+                            |                          +-----RunsEnded----- persistence                  |
+                            +------------------------------------RunOutcome------------------------------+
 
 The runtime itself:
 

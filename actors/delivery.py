@@ -188,6 +188,11 @@ class Delivery:
         """Runs are over, told before the commit."""
         self._dispatcher.tell(message)
 
+    def give_back(self, count: int) -> None:
+        """Places that the dispatcher had lent were taken for nothing."""
+        if self.openings.give_back(count):
+            self._dispatcher.tell(LookForNews())
+
     # Who waits
 
     def watch(self, task_id: int, reply: Reply[SettledRow]) -> None:

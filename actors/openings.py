@@ -92,11 +92,12 @@ class Openings:
             self._taken += count
             return count
 
-    def give_back(self, count: int) -> None:
-        """The transaction was rolled back."""
+    def give_back(self, count: int) -> bool:
+        """The transaction was rolled back; whether the dispatcher has to be told to look."""
         with self._lock:
             self._room += count
             self._taken -= count
+            return not self._is_open
 
     def record(self, freed: Sequence[Ended], started: Sequence[Ready]) -> bool:
         """The transaction is committed; whether the dispatcher has to be told to look. Before the starts reach the executor."""

@@ -301,7 +301,11 @@ class Persistence(Actor):
         """Decide and commit. Nobody hears of it yet: see ``_tell``."""
         is_synced = self._must_sync(requests)
         began = self._times.monotonic()
-        effects = self._commits.commit(lambda ledger: self._turn.decide(ledger, requests), is_synced=is_synced)
+        try:
+            effects = self._commits.commit(lambda ledger: self._turn.decide(ledger, requests), is_synced=is_synced)
+        except BaseException:
+            self._turn.rolled_back()
+            raise
         effects.observe("commit_duration_seconds", self._times.monotonic() - began)
         effects.observe("commit_batch_size", len(requests))
         self._turn.committed(effects)

@@ -133,7 +133,6 @@ class Turn:
 
     def decide(self, ledger: Ledger, requests: Sequence[Request]) -> None:
         """Carry out the requests of a turn."""
-        self._give_back()
         outcomes = [request for request in requests if isinstance(request, RunOutcome)]
         if outcomes:
             self._end_runs(ledger, outcomes)
@@ -174,10 +173,10 @@ class Turn:
             elif isinstance(request, PromoteDue):
                 self._upkeep.tell_next_due(ledger)
 
-    def _give_back(self) -> None:
-        """The turn before this one was rolled back: the places that it took are free."""
+    def rolled_back(self) -> None:
+        """A turn came to nothing: the places that it took for starts are free."""
         if self._taken:
-            self._delivery.openings.give_back(self._taken)
+            self._delivery.give_back(self._taken)
             self._taken = 0
 
     def committed(self, effects: Effects) -> None:

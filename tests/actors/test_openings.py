@@ -69,7 +69,10 @@ def test_a_transaction_rolled_back() -> None:
     """Its places are free for the next."""
     openings = opened(1)
     assert openings.take(1, []) == 1
-    openings.give_back(1)
+    assert not openings.give_back(1)
+    assert openings.take(1, []) == 1
+    assert openings.close() == ([], 1)
+    assert openings.give_back(1)  # the dispatcher has counted with it
     assert openings.close() == ([], 0)
     openings.open(1, 0, 0)
     assert openings.take(1, []) == 1

@@ -41,7 +41,9 @@ def test_a_wait_in_the_transaction_that_ends_its_task_is_answered(
         return take(*args)
 
     monkeypatch.setattr(persistence.inbox, "take", take_both)
-    persistence.tell(Flush(flushed))  # ends the take that is under way, be it the one before or after: the next waits for both
+    persistence.tell(
+        Flush(flushed)
+    )  # ends the take that is under way, be it the one before or after: the next waits for both
     assert flushed.wait(WAIT_S)
     settled: Reply[SettledRow] = Reply()
     cancelled: Reply[CancelResult] = Reply()

@@ -23,6 +23,7 @@ def held(domain: Domain, gate: Gate) -> Any:
     @domain.task()
     def held(ctx: Context, n: int = 0) -> int:
         gate.hold()
+        ctx.wait_cancelled(0.01)  # not so short that others are claimed ahead
         ctx.check_cancelled()
         return n
 

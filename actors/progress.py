@@ -142,22 +142,47 @@ class Board:
         if not self._is_on or not (effects.moved_parents or self._runs or len(self._rollup) or self._told):
             return
         with self._lock:
-            for task_id, run_number in effects.ended_runs:
-                self._end_alone(task_id, run_number)
-            if self._fresh:
-                self._catch_up()  # the last word of what has ended is what its parents keep of it
-            for parent_id, moved in effects.moved_parents.items():
-                self._rollup.count(parent_id, moved.parent_id, moved.settled, moved.total)
+            if effects.moved_parents or len(self._rollup):
+                self._take_up(effects)
+            else:
+                self._end_leaves(effects)
+
+    def _take_up(self, effects: Effects) -> None:
+        for task_id, run_number in effects.ended_runs:
+            self._end_alone(task_id, run_number)
+        if self._fresh:
+            self._catch_up()  # the last word of what has ended is what its parents keep of it
+        for parent_id, moved in effects.moved_parents.items():
+            self._rollup.count(parent_id, moved.parent_id, moved.settled, moved.total)
+        for task_id, _ in effects.settled:
+            self._settle(task_id)
+        for task_id, run_number in effects.ended_runs:
+            self._end_run(task_id, run_number)
+        for parent_id, settled in effects.child_bytes.items():
+            if settled is not None:
+                self._rollup.restore(parent_id, settled)
+        self._told.update(entry for entry in effects.reports.items() if self._is_known(entry[0]))
+        if effects.moved_parents:
+            self._arm_tick()
+
+    def _end_leaves(self, effects: Effects) -> None:
+        """The same where nothing is known but of runs: what those have said that are over is nobody's any more.
+
+        What the others have said is taken up by who looks.
+        """
+        runs, told = self._runs, self._told
+        for task_id, run_number in effects.ended_runs:
+            run = runs.get(task_id)
+            if run is not None and run.claim.run == run_number:
+                del runs[task_id]
+                self._rates.pop(task_id, None)
+                told.pop(task_id, None)
+        if told:
             for task_id, _ in effects.settled:
-                self._settle(task_id)
-            for task_id, run_number in effects.ended_runs:
-                self._end_run(task_id, run_number)
-            for parent_id, settled in effects.child_bytes.items():
-                if settled is not None:
-                    self._rollup.restore(parent_id, settled)
-            self._told.update(entry for entry in effects.reports.items() if self._is_known(entry[0]))
-            if effects.moved_parents:
-                self._arm_tick()
+                told.pop(task_id, None)
+        told.update(entry for entry in effects.reports.items() if entry[0] in runs)
+        while self._fresh and self._fresh[0].has_ended:
+            self._fresh.popleft()
 
     def _end_alone(self, task_id: int, run_number: int) -> None:
         """Nobody is above the task and nothing below it: what its run has said is told by now, and is nobody's any more."""

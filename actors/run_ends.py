@@ -76,11 +76,13 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     _note_leaves(ledger, settled)
     ledger.load(outcome.parent_id for outcome in settled if outcome.parent_id is not None)
     parents: dict[int, Row] = {}
+    tells_progress = ledger.has_reports and ledger.hears(events.Progress)
+    tells_end = ledger.hears(events.Completed)
     for outcome in settled if ledger.is_heard else [one for one in settled if one.parent_id is not None]:
-        if ledger.is_heard and outcome.claim is not None:
-            if ledger.has_reports:
+        if outcome.claim is not None:
+            if tells_progress:
                 ledger.tell_progress(outcome.claim)
-            if ledger.hears(events.Completed):
+            if tells_end:
                 ledger.tell(events.Completed, outcome.claim, memo=outcome.memo)
         if outcome.parent_id is not None:
             _count_leaf(ledger, outcome, outcome.parent_id, parents)

@@ -110,10 +110,11 @@ class Context:
         Raises:
             TaskInterrupted: this run was given up. RuntimeError: it is over.
         """
-        self._check_alive()
         run = self._run
+        if run.is_abandoned or run.has_ended:
+            self._check_alive()
         if not isnan(fraction):
-            run.fraction = 0.0 if fraction < 0.0 else min(float(fraction), 1.0)
+            run.fraction = 0.0 if fraction < 0.0 else 1.0 if fraction > 1.0 else float(fraction)
             run.reported_at = self._monotonic()
         if message is not None:
             run.message = message

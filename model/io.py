@@ -69,7 +69,7 @@ def check_bytes(n: Any, what: str) -> int:
     Raises:
         TypeError: it is no int. ValueError: it is below 0, or more than can be stored.
     """
-    if isinstance(n, bool) or not isinstance(n, int):
+    if type(n) is not int and (isinstance(n, bool) or not isinstance(n, int)):
         raise TypeError(f"{what}: expected bytes as an int, got {type(n).__name__}")
     if not 0 <= n <= LARGEST:
         raise ValueError(f"{what}: expected 0 to {LARGEST} bytes, got {n}")

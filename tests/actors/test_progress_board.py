@@ -1,5 +1,6 @@
 """The board of progress by a clock that is set by hand: rates, what is left, estimates, and what a tick takes."""
 
+import gc
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -354,6 +355,23 @@ def test_children_that_count_no_more_take_their_bytes_with_them(desk: Desk) -> N
     )
     seen = desk.look(1)
     assert (seen.fraction, seen.bytes_done, seen.bytes_total) == (0.5, 100, None)
+
+
+def test_a_leaf_that_is_over_is_kept_by_nothing(desk: Desk) -> None:
+    """Between two ticks too, while another one goes on, whose report stays: the next tick has that and nothing else."""
+    ended = [desk.start(task_id) for task_id in (901, 902, 903)]
+    lasting = desk.start(904)
+    for run in (*ended, lasting):
+        desk.report(run, 0.5)
+    for run in ended:
+        run.has_ended = True
+    effects = Effects(ended_runs=[(901, 1), (902, 1), (903, 1)], settled=[(901, "completed"), (902, "completed")])
+    desk.board.committed(effects)
+    desk.runs = [lasting]
+    del run, ended
+    assert {run.claim.id for run in gc.get_objects() if isinstance(run, Run)} & {901, 902, 903} == set()
+    assert desk.board.has_reports
+    assert desk.tick() == ({904: 0.5}, {904: 0.0})
 
 
 @pytest.mark.parametrize("tell", [lambda run: run.add_bytes(1), lambda run: run.record_io((1, 0, 0, 0))])

@@ -7,7 +7,7 @@
 | ``callers``, ``executing`` | who waits for an actor's answer; what others hear of a run while it executes |
 | ``actor``, ``mailbox``, ``times`` | the loop of an actor, addresses that outlive it, replies, the injected clocks |
 | ``guardian`` | which actors run; replaces those that fail |
-| ``persistence`` | the one writer: what waits in its inbox is one transaction; what is put off, kept or refused |
+| ``persistence``, ``keeping`` | the one writer: what waits in its inbox is one transaction; what is put off, kept or refused |
 | ``turn``, ``commits`` | what one transaction decides, in order, and who carries out which request; begun, synced, told |
 | ``submits``, ``claiming``, ``upkeep``, ``startup`` | requests by subject: submits, the dispatcher's, what time brings, a start |
 | ``dispatcher`` | which ready task starts next |

@@ -2,57 +2,32 @@
 
 Owns: which requests are done now, put off, kept for another try, or refused.
 Talks to: whoever asked (after COMMIT), the dispatcher, the supervisors, the clock, the executors, the subscribers.
-Never: runs user code. ``turn`` decides what requests mean, ``commits`` brings that into the store.
+Never: runs user code. ``turn`` decides what requests mean, ``commits`` brings that into the store, ``keeping`` knows which of
+them can be refused.
 Group commit: one turn takes all that waits in the inbox into one transaction, and answers after COMMIT. Where the unexpected
 happens the transaction is rolled back and its requests are tried one by one, which isolates the one that is to blame.
 Dies: what was not committed is answered with an error or tried again; the successor opens a new connection.
 """
 
-import copy
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, get_args
+from typing import Final
 
 from millrace.actors.actor import Actor, Loop, Watcher, crash_of
 from millrace.actors.commits import Commits
-from millrace.actors.controls import Controlled
 from millrace.actors.delivery import Delivery
+from millrace.actors.keeping import is_answered, is_kept, refuse, unrecordable
 from millrace.actors.mailbox import Mailbox, Reply
 from millrace.actors.others import Others
 from millrace.actors.policy.admission import PIPELINE_S
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.patience import Patience
 from millrace.actors.pruning import Pruner
-from millrace.actors.requests import (
-    AskAncestors,
-    Cascade,
-    ClaimHooks,
-    ClaimTasks,
-    EndPauses,
-    ExpireDue,
-    FindHooks,
-    FindLanes,
-    Flush,
-    FollowOthers,
-    GiveUpRetry,
-    PromoteDue,
-    PutBack,
-    Reconcile,
-    Refill,
-    RefreshLimits,
-    Request,
-    ResumePreempted,
-    SampleProgress,
-    Submit,
-    Tune,
-    Unwatch,
-    Watch,
-    WithdrawLost,
-)
+from millrace.actors.requests import ClaimTasks, EndPauses, Flush, FollowOthers, PromoteDue, Request
 from millrace.actors.times import Times
 from millrace.actors.turn import Turn
 from millrace.model.catalog import Catalog
-from millrace.model.errors import CommitUnknown, SchedulerStopped, StoreCorrupt, StoreError, StoreMoved
+from millrace.model.errors import SchedulerStopped, StoreCorrupt, StoreError, StoreMoved
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.store.faults import code_name
 from millrace.store.session import Session
@@ -61,35 +36,6 @@ log = logging.getLogger("millrace.persistence")
 
 RETRY_AFTER_S: Final = 0.5
 """Pause before what the store could not take is tried again."""
-
-_ANSWERED: Final = (Submit, Tune, *get_args(Controlled))
-"""Requests that change something, and whose callers wait."""
-_KEPT: Final = (
-    RunOutcome,
-    ClaimTasks,
-    ClaimHooks,
-    PutBack,
-    GiveUpRetry,
-    Cascade,
-    PromoteDue,
-    RefreshLimits,
-    EndPauses,
-    ResumePreempted,
-    ExpireDue,
-    FindLanes,
-    FindHooks,
-    Refill,
-    Reconcile,
-    FollowOthers,
-    WithdrawLost,
-    SampleProgress,
-    Watch,
-    Unwatch,
-    AskAncestors,
-    Flush,
-)
-"""Requests that nobody can repeat, and waits: where the store cannot take them, they are kept and tried again. They are as many
-as there are runs, waits and actors, each of which waits for what comes of its own."""
 
 
 class Persistence(Actor):
@@ -156,7 +102,7 @@ class Persistence(Actor):
         self._fatal: StoreError | None = None
         self._lost: Exception | None = None
         """Why a request of another actor came to nothing. That actor waits for what comes of it: all begin anew, from the store."""
-        self._patience: Patience[Request] = Patience(self._may_wait, _has_caller)
+        self._patience: Patience[Request] = Patience(self._may_wait, is_answered)
 
     def on_start(self) -> None:
         """Open the store, and see what is paused."""
@@ -185,7 +131,7 @@ class Persistence(Actor):
         self._kept = []
         self._retry_at = None
         if self._fatal is not None:
-            self._refuse(requests, self._fatal)
+            refuse(requests, self._fatal)
             return
         self._carry_out(requests)
         if self._lost is not None:
@@ -210,7 +156,7 @@ class Persistence(Actor):
     def fail_message(self, message: Request, error: BaseException) -> None:
         """Answer who waits, but for those whose request the successor takes up."""
         reply = getattr(message, "reply", None)
-        if isinstance(reply, Reply) and not isinstance(message, _KEPT):
+        if isinstance(reply, Reply) and not is_kept(message):
             reply.fail(crash_of(self.mailbox.name, error))
 
     def wake_in(self) -> float | None:
@@ -317,7 +263,7 @@ class Persistence(Actor):
             return True
         if any(isinstance(request, Flush) for request in requests):
             return True
-        return self._syncs_answers and any(isinstance(request, _ANSWERED) for request in requests)
+        return self._syncs_answers and any(is_answered(request) for request in requests)
 
     def _tell(self) -> None:
         """Sync where an answer needs it, tell everybody, and then copy the log into the file where it has grown long.
@@ -344,17 +290,17 @@ class Persistence(Actor):
         if isinstance(error, (StoreCorrupt, StoreMoved)):
             self._fatal = error
             self._on_fatal(error)
-            self._refuse([*self._kept, *requests], error)
+            refuse([*self._kept, *requests], error)
             self._kept = []
             return
-        self._refuse([request for request in requests if not isinstance(request, _KEPT)], error)
+        refuse([request for request in requests if not is_kept(request)], error)
         self._keep(requests)
         self._retry_at = self._times.monotonic() + RETRY_AFTER_S
         if not self._commits.after_error(error):
             raise error  # the connection is beyond use: the successor opens another
 
     def _keep(self, requests: Sequence[Request]) -> None:
-        self._kept += [request for request in requests if isinstance(request, _KEPT)]
+        self._kept += [request for request in requests if is_kept(request)]
 
     def _note_health(self) -> None:
         if self._is_degraded:
@@ -378,33 +324,4 @@ class Persistence(Actor):
                 self._lost = error
             elif request.kind is not RunKind.UNRUNNABLE:
                 # Its task must not stand RUNNING for ever: what cannot be recorded as it was is recorded as a failure.
-                self._carry_out([_unrecordable(request, error)])
-
-    def _refuse(self, requests: Sequence[Request], error: StoreError) -> None:
-        """An error of its own for each: a raised one carries its traceback, and one in doubt the key to look for."""
-        for request in requests:
-            reply = getattr(request, "reply", None)
-            if isinstance(reply, Reply):
-                own = copy.copy(error)
-                own.__cause__ = error.__cause__
-                if isinstance(own, CommitUnknown) and isinstance(request, Submit) and not request.is_batch:
-                    own.key = request.tasks[0].key
-                reply.fail(own)
-
-
-def _unrecordable(outcome: RunOutcome, error: Exception) -> RunOutcome:
-    """What stands in for an outcome that could not be recorded: the task is parked, and tried again at the next start."""
-    return RunOutcome(
-        outcome.task_id,
-        outcome.run,
-        outcome.phase,
-        outcome.name,
-        RunKind.UNRUNNABLE,
-        error=f"InternalError: the end of its run could not be recorded: {error!r}; please report it",
-        duration_s=outcome.duration_s,
-        abandoned=outcome.abandoned,
-    )
-
-
-def _has_caller(request: Request) -> bool:
-    return isinstance(request, _ANSWERED)
+                self._carry_out([unrecordable(request, error)])

@@ -65,7 +65,7 @@ class ReadyQueue:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits, here or in the store, and nothing but the slots and limits of its own will bound what comes."""
-        return not (self._lines or self._looks or self._shares or self.limits.is_paused) and self._are_lanes_known
+        return self._window.is_empty and self._standing.demands is None and not self.limits.is_paused
 
     @property
     def limits(self) -> Limits:

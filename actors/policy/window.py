@@ -52,6 +52,11 @@ class Window:
         self._looks = 0
         """Looks for all lanes that are under way besides the first."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, here or in the store."""
+        return self.are_lanes_known and not (self.lines or self._looks)
+
     def line(self, lane: Lane) -> Line:
         """The line of a lane, made where there is none."""
         line = self.lines.get(lane.number)

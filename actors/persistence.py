@@ -168,10 +168,10 @@ class Persistence(Actor):
             waits.append(put_off_s)
         if self._retry_at is not None:
             waits.append(self._retry_at - now)
-        sync_in = self._commits.sync_in()
+        sync_in = self._commits.sync_in() if self._may_write else None
         if sync_in is not None:
             waits.append(sync_in)
-        prune_in = self._pruner.due_in() if self._may_prune else None
+        prune_in = self._pruner.due_in() if self._may_write else None
         if prune_in is not None:
             waits.append(prune_in)
         if self._others is not None and self._may_follow:
@@ -187,7 +187,7 @@ class Persistence(Actor):
         if self._retry_at is not None and self._retry_at <= now:
             self._take_up(self._kept)
             return
-        if self._commits.sync_in() == 0.0 and self._fatal is None:
+        if self._may_write and self._commits.sync_in() == 0.0:
             self._commits.ask_sync()
             self._tell()
         self._prune()
@@ -200,16 +200,17 @@ class Persistence(Actor):
             return is_short and not self._delivery.is_watched(request.task_id)
         return isinstance(request, ClaimTasks) and request.is_ahead
 
-    # Pruning
-
     @property
-    def _may_prune(self) -> bool:
+    def _may_write(self) -> bool:
+        """Whether to write what nobody asks for now: not before the next try of a store that could not be written."""
         return self._retry_at is None and self._fatal is None
+
+    # Pruning
 
     def _prune(self) -> None:
         """After the answers: a step where one is due, and more only where what has just settled is more than one takes."""
         try:
-            while self._may_prune and self._pruner.due_in() == 0.0:
+            while self._may_write and self._pruner.due_in() == 0.0:
                 self._commits.prune()
                 if not self._pruner.is_behind:
                     return

@@ -28,6 +28,8 @@ from millrace import (
     StoreMoved,
     TaskStatus,
 )
+from millrace.actors import draining
+from millrace.actors.persistence import RETRY_AFTER_S
 from millrace.store import session
 
 pytestmark = pytest.mark.crash
@@ -239,15 +241,26 @@ def test_a_checkpoint_that_finds_no_room_fails_nobody(broken: Disk, path: Path, 
     check_file(path, {outcome.id for outcome in outcomes})
 
 
-def test_a_stop_on_a_full_disk_ends_and_the_next_start_goes_on(broken: Disk, path: Path, work: Work) -> None:
-    """What could not be stored by the end of a stop is done again by the next start: the run, not the submission, is lost."""
+def test_a_stop_on_a_full_disk_ends_and_the_next_start_goes_on(
+    broken: Disk, path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be stored by the end of a stop is done again by the next start: the run, not the submission, is lost.
+
+    Until then it is tried again twice a second, and no more often.
+    """
+    monkeypatch.setattr(draining, "FLUSH_WITHIN_S", 2.5)
     scheduler = Scheduler(path, domains=[work.domain])
     scheduler.start()
     held = scheduler.submit(work.held)
     assert work.arrived.wait(WAIT_S)
     broken.fault = Fault(apsw.SQLITE_FULL, {"write"}, is_lasting=True)
+    began = time.monotonic()
     work.gate.set()
     scheduler.stop(5)
+    tries = sum(
+        n for (counter, _, _), n in scheduler._core.runtime.delivery.counts().items() if counter == "store_errors"
+    )
+    assert 1 < tries <= (time.monotonic() - began) / RETRY_AFTER_S + 5
     broken.fault = None
     with Scheduler(path, domains=[work.domain]) as second:
         assert second._core.wait(held.id, WAIT_S).status is TaskStatus.COMPLETED

@@ -498,10 +498,14 @@ class Dispatcher(Actor):
             self._preemption.asked(task_id, self._now)
             self._overdue.watch_stop(task_id, run, reason)
 
-    def _preempt(self, task_id: int) -> None:
+    def _preempt(self, task_id: int) -> bool:
         run = self._executors.run_of(task_id)
-        if run is not None:
-            self._ask(task_id, run.claim.run, "preempted")
+        if run is None:
+            return True  # its end is on its way
+        if run.claim.phase != Phase.BODY:
+            return False
+        self._ask(task_id, run.claim.run, "preempted")
+        return True
 
 
 def _order(holding: Holding) -> Order:

@@ -78,6 +78,7 @@ class FakeExecutors:
         self.given_up: list[Run] = []
         self.held_back: list[Run] = []
         self.waiting: list[Claim] = []
+        self.asked: list[tuple[int, str]] = []
         self.slots = 0
         self.is_in_turn = False
 
@@ -133,6 +134,7 @@ class FakeExecutors:
         return False
 
     def interrupt(self, task_id: int, run: int, reason: Any) -> bool:
+        self.asked.append((task_id, reason))
         return task_id in self.bodies
 
     def interrupt_overdue(self, task_id: int, run: int) -> float | None:
@@ -505,6 +507,17 @@ def test_a_successor_takes_back_what_is_held_back() -> None:
     stage.ready(3)
     assert stage.claimed() == [3]
     assert list(executors.bodies) == [2]
+
+
+def test_no_finalizer_makes_room_for_the_urgent() -> None:
+    """S-103: nor one that goes on in the slot of its body, of which nothing was told; the next best makes room at once."""
+    stage = Stage(2)
+    stage.ready(1, priority=200)
+    stage.ready(2)
+    assert stage.claimed() == [1, 2]
+    stage.executors.begin(claim(1, phase=Phase.FINALIZER, run=2), claim(2))
+    stage.ready(3, priority=0)
+    assert stage.executors.asked == [(2, "preempted")]
 
 
 def test_a_cancelled_run_is_given_up_after_its_time() -> None:

@@ -9,6 +9,9 @@ from killing import Life, Nursery
 pytestmark = pytest.mark.crash
 
 
+ENDS = {"dependency_failed", "expired", "cancelled", "dead_letter"}
+
+
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
     with Nursery() as started:
@@ -19,12 +22,15 @@ def nursery() -> Iterator[Nursery]:
 @pytest.mark.parametrize("durability", ["power", "process"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kills_at_random_lose_nothing(tmp_path: Path, nursery: Nursery, durability: str, seed: int) -> None:
-    """Killed 25 times in the middle of its work, a store keeps every acknowledgement, and all work ends."""
+    """Killed 25 times in the middle of its work, a store keeps every acknowledgement, and all work ends.
+
+    On a machine with much else to do it is killed more often, until the work has got as far as to end in all these ways.
+    """
     life = Life(tmp_path / "store.db", seed, durability)
-    for _ in range(25):
+    while life.boots < 25 or not set(life.ends.values()) >= ENDS:
+        assert life.boots < 200, life
         life.kill(nursery, 0.0, 0.1)
     life.finish()
-    assert {"dependency_failed", "expired", "cancelled", "dead_letter"} <= set(life.ends.values())
 
 
 @pytest.mark.parametrize("durability", ["power", "process"])

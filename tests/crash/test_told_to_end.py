@@ -147,6 +147,9 @@ def test_a_frozen_program_keeps_its_store(tmp_path: Path, start: Start) -> None:
         time.sleep(0.05)
         program.send_signal(signal.SIGCONT)
         time.sleep(0.02)
+    until = time.monotonic() + 60
+    while len(read_lines(Path(f"{path}.runs"))) < 15:  # of which three at most are under way
+        assert time.monotonic() < until
     program.terminate()
     _, errors = program.communicate(timeout=60)
     assert program.returncode == 0, errors

@@ -2,14 +2,14 @@
 
 Owns: the slots, the queue of ready tasks and all limits on it (``policy.queue``), the runs under way. All of it is a cache: what is
 ready is in the store, what runs is known to the executor.
+Parts: ``lead`` (starts ahead of the slots), ``openings``, ``gating``, ``preemption``, ``overdue`` (stops), ``hooks``.
 Talks to: the persistence actor (claims, pages of the queue), the executors (interrupting, giving up), the clock (time-outs).
 Never: touches SQLite, runs user code, blocks.
 Dies: with its next message after an error; its successor begins from the executor's runs and an empty queue.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, assert_never
+from collections.abc import Iterable, Sequence
+from typing import assert_never
 
 from millrace.actors.actor import Actor, Loop, Watcher, crash_of
 from millrace.actors.clock import Arm
@@ -40,14 +40,13 @@ from millrace.actors.dispatches import (
 )
 from millrace.actors.gating import Gating
 from millrace.actors.hooks import HookQueue
+from millrace.actors.lead import Lead
 from millrace.actors.live import Measured
 from millrace.actors.mailbox import Mailbox, Reply, Tells
 from millrace.actors.openings import Openings
 from millrace.actors.overdue import Overdue
-from millrace.actors.policy.admission import Lookahead
 from millrace.actors.policy.gate import IoGate
 from millrace.actors.policy.limits import Limits
-from millrace.actors.policy.lines import Order
 from millrace.actors.policy.pressure import Pressure
 from millrace.actors.policy.queue import ReadyQueue
 from millrace.actors.policy.scopes import Kind, Scope
@@ -55,40 +54,14 @@ from millrace.actors.policy.starts import Aside, Holding
 from millrace.actors.preemption import Preemption
 from millrace.actors.requests import ClaimTasks, FindLanes, PutBack, Refill, Request
 from millrace.actors.sampler import Readings
+from millrace.actors.settings import DispatchSettings
 from millrace.actors.tally import Tally
 from millrace.actors.times import Times
 from millrace.executors.pool import Executors
 from millrace.executors.run import Run
 from millrace.model.errors import InterruptReason
 from millrace.model.lanes import Lane, make_lane
-from millrace.model.limits import DEFAULT_THROTTLE, Aging, Throttle
-from millrace.model.records import IoBudget
-from millrace.model.rows import Claim, Phase, Ready
-
-RECALL_AFTER_S: Final = 0.05
-"""Runs claimed ahead that have not begun by then go back to the queue: their slots are held by longer ones than expected."""
-
-
-def _unknown(_name: str) -> None:
-    """Nothing is known of any task."""
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchSettings:
-    """What a dispatcher is made with besides its limits."""
-
-    cancel_timeout_s: float
-    """How long a run that was asked to stop for good may take."""
-    max_crashes: int
-    """A task one crash short of this starts only while no other such task runs."""
-    aging: Aging | None = None
-    preempt_at: int | None = 0
-    throttle: Throttle = DEFAULT_THROTTLE
-    has_resources: bool = False
-    """Whether anything reads what the machine moves, so that the IO gate can hold bodies."""
-    bandwidth_limit: float | None = None
-    means: Callable[[str], IoBudget | None] = _unknown
-    """What runs of a task have moved on average, by its name."""
+from millrace.model.rows import Claim, Ready
 
 
 class Dispatcher(Actor):
@@ -146,18 +119,22 @@ class Dispatcher(Actor):
             is_gate_open=lambda: self._gating.is_open(self._now),
             preempt_at=settings.preempt_at,
         )
-        self._lookahead = Lookahead()
-        self._is_watching_lead = False
-        self._ended_count = 0
         self._are_runs_known = False
         self._ended_early: set[int] = set()
         """Runs whose end was told before all runs were known: the executor may have them still."""
-        self._last_claimed: Order = (-1, 0, 0)
-        """No claim comes after this in the order of starts."""
         self._now = times.monotonic()
         self._look_at: float | None = None
         """When something that waits may be able to start by the passing of time alone."""
         self._hooks = HookQueue(persistence)
+        self._lead = Lead(
+            mailbox,
+            persistence=persistence,
+            clock=clock,
+            executors=executors,
+            queue=self._queue,
+            hooks=self._hooks,
+            free=lambda ids: self._free(ids, is_undone=True),
+        )
         self._overdue = Overdue(
             mailbox,
             persistence=persistence,
@@ -299,7 +276,7 @@ class Dispatcher(Actor):
             case Measure(reply):
                 reply.set(self._measure())
             case LeadChecked(ended_before):
-                self._on_lead_checked(ended_before)
+                self._lead.checked(ended_before)
             case TasksPreempted(priorities):
                 self._preemption.preempted(priorities)
             case Readings():
@@ -325,7 +302,7 @@ class Dispatcher(Actor):
                 holding = Holding(one, one.priority)
                 self._queue.hold(holding)
                 self._gating.started(holding)
-                self._last_claimed = max(self._last_claimed, _order(holding))
+                self._lead.claimed((holding,))
 
     def _lend_openings(self, lead: int) -> None:
         """While nothing waits, what becomes ready starts without being asked for here."""
@@ -338,9 +315,9 @@ class Dispatcher(Actor):
 
     def _on_runs_ended(self, runs: Iterable[tuple[int, float]]) -> None:
         for task_id, duration_s in runs:
-            self._ended_count += 1
-            if not self._hooks.end(task_id):
-                self._lookahead.observe(duration_s)
+            is_hook = self._hooks.end(task_id)
+            self._lead.run_ended(None if is_hook else duration_s)
+            if not is_hook:
                 self._free((task_id,))
                 if not self._are_runs_known:
                     self._ended_early.add(task_id)
@@ -378,13 +355,13 @@ class Dispatcher(Actor):
         if not self._is_dispatching:
             self._count_reasons(frozenset())
             return
-        lead = self._lookahead.ahead(self._slots)
+        lead = self._lead.ahead()
         room = self._slots + lead - self._taken
-        picked = self._pick(room) if room > 0 else self._overtake()
+        picked = self._pick(room) if room > 0 else self._lead.overtake(self._pick)
         if picked:
             self._claim(picked, is_ahead=lead >= 4 * self._slots)
-        if self._taken > self._slots and not self._is_watching_lead:
-            self._watch_lead()
+        if self._taken > self._slots:
+            self._lead.watch()
         self._preemption.balance(self._queue, self._now)
         pages = self._queue.pages()
         if pages:
@@ -414,50 +391,11 @@ class Dispatcher(Actor):
 
     def _pick(self, room: int) -> list[Holding]:
         picked = self._queue.take(room, self._gating.started)
-        if picked:
-            last = max(_order(holding) for holding in picked)
-            self._last_claimed = max(self._last_claimed, last)
+        self._lead.claimed(picked)
         return picked
 
     def _hold_up(self, task: Ready, effective: int) -> Scope | Aside | None:
         return self._gating.hold_up(self._queue, task, effective, self._now)
-
-    def _overtake(self) -> list[Holding]:
-        """All room is taken, that for starts ahead too: what is more urgent than those that have not begun takes their room."""
-        picked: list[Holding] = []
-        while self._queue.busy > self._slots and not self._queue.limits.has_shares:
-            task = self._queue.choose()
-            if task is None:
-                break
-            order = (self._queue.effective_of(task), task.phase, task.id)
-            claim = self._executors.withdraw_after(order) if order < self._last_claimed else None
-            if claim is None:
-                break
-            self._put_back([claim])
-            picked += self._pick(1)
-        return picked
-
-    def _watch_lead(self) -> None:
-        self._is_watching_lead = True
-        self._clock.tell(Arm(RECALL_AFTER_S, self._address, LeadChecked(self._ended_count)))
-
-    def _on_lead_checked(self, ended_before: int) -> None:
-        """Runs were claimed ahead some time ago. Where nothing has ended since, they wait behind long ones: put them back."""
-        self._is_watching_lead = False
-        if self._ended_count == ended_before and self._queue.busy > self._slots:
-            self._lookahead = Lookahead()
-            self._put_back(self._executors.withdraw())
-        elif self._queue.busy > self._slots:
-            self._watch_lead()
-
-    def _put_back(self, claims: Sequence[Claim]) -> None:
-        """Starts that have not begun are undone. They are ready at once: nothing overtakes them on their way through the store."""
-        holdings = [self._queue.holding(claim.id) for claim in claims if claim.phase != Phase.HOOK]
-        self._free((claim.id for claim in claims if claim.phase != Phase.HOOK), is_undone=True)
-        self._queue.offer([holding.task for holding in holdings if holding is not None])
-        self._hooks.drop(claim.id for claim in claims if claim.phase == Phase.HOOK)
-        if claims:
-            self._persistence.tell(PutBack(tuple((claim.id, claim.run) for claim in claims)))
 
     def _look_later(self) -> None:
         """Where time alone may let something start, look again then."""
@@ -468,7 +406,7 @@ class Dispatcher(Actor):
     def _on_set_dispatching(self, is_on: bool, reply: Reply[None] | None) -> None:
         self._is_dispatching = is_on
         if not is_on:
-            self._put_back(self._executors.withdraw())
+            self._lead.put_back(self._executors.withdraw())
         if reply is not None:
             reply.set(None)
 
@@ -506,10 +444,6 @@ class Dispatcher(Actor):
             return False
         self._ask(task_id, run.claim.run, "preempted")
         return True
-
-
-def _order(holding: Holding) -> Order:
-    return (holding.effective, holding.task.phase, holding.task.id)
 
 
 def _ready(claim: Claim) -> Ready:

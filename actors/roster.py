@@ -11,7 +11,7 @@ from millrace.actors.actor import Actor, Loop, Watcher
 from millrace.actors.callers import Callers
 from millrace.actors.clock import Clock
 from millrace.actors.delivery import Delivery
-from millrace.actors.dispatcher import Dispatcher, DispatchSettings
+from millrace.actors.dispatcher import Dispatcher
 from millrace.actors.dispatches import Measure
 from millrace.actors.guardian import Guardian, StartAll, StopAll
 from millrace.actors.live import Measured
@@ -23,7 +23,7 @@ from millrace.actors.policy.limits import Limits
 from millrace.actors.pruning import Pruner
 from millrace.actors.requests import EndOfTurn, Reconcile, Request
 from millrace.actors.sampler import Sampler
-from millrace.actors.settings import Settings
+from millrace.actors.settings import DispatchSettings, Settings
 from millrace.actors.sources import sources_of
 from millrace.actors.supervisors import Supervisors
 from millrace.actors.times import Times

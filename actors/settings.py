@@ -1,4 +1,4 @@
-"""What a runtime is made with, and the phases of its life."""
+"""What a runtime and its dispatcher are made with, and the phases of a runtime's life."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,9 +7,13 @@ from math import inf
 from typing import Literal
 
 from millrace.actors.policy.limits import Limits
-from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
-from millrace.model.records import Restarts
+from millrace.model.limits import DEFAULT_THROTTLE, Aging, RateLimit, ResourceSampler, Throttle
+from millrace.model.records import IoBudget, Restarts
 from millrace.model.retention import Retention
+
+
+def _unknown(_name: str) -> None:
+    """Nothing is known of any task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,24 @@ class Settings:
         """
         given = {aliases.get(name, name): rate for name, rate in self.limits.task_rates.items()}
         return replace(self.limits, task_rates={**self.task_rates(), **given})
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchSettings:
+    """What a dispatcher is made with besides its limits."""
+
+    cancel_timeout_s: float
+    """How long a run that was asked to stop for good may take."""
+    max_crashes: int
+    """A task one crash short of this starts only while no other such task runs."""
+    aging: Aging | None = None
+    preempt_at: int | None = 0
+    throttle: Throttle = DEFAULT_THROTTLE
+    has_resources: bool = False
+    """Whether anything reads what the machine moves, so that the IO gate can hold bodies."""
+    bandwidth_limit: float | None = None
+    means: Callable[[str], IoBudget | None] = _unknown
+    """What runs of a task have moved on average, by its name."""
 
 
 class Phases(Enum):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from millrace.actors.clock import Arm
-from millrace.actors.dispatcher import Dispatcher, DispatchSettings
+from millrace.actors.dispatcher import Dispatcher
 from millrace.actors.dispatches import (
     ClaimsLost,
     HooksDue,
@@ -30,6 +30,7 @@ from millrace.actors.openings import Openings
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import START
 from millrace.actors.requests import ClaimHooks, ClaimTasks, FindLanes, GiveUpRetry, PutBack, Refill
+from millrace.actors.settings import DispatchSettings
 from millrace.actors.tally import Tally
 from millrace.executors.run import Run
 from millrace.model.lanes import make_lane

@@ -44,7 +44,7 @@ def stand_still(stage: Stage, mailbox: Mailbox[Any], message: Callable[[Reply[An
 def far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starts are committed ahead of the slots however long bodies take, and stay so."""
     monkeypatch.setattr(Lookahead, "ahead", lambda _, slots: 8)
-    monkeypatch.setattr("millrace.actors.dispatcher.RECALL_AFTER_S", 60.0)
+    monkeypatch.setattr("millrace.actors.lead.RECALL_AFTER_S", 60.0)
 
 
 class Play:

@@ -61,7 +61,7 @@ from millrace.executors.pool import Executors
 from millrace.executors.run import Run
 from millrace.model.errors import InterruptReason
 from millrace.model.lanes import Lane, make_lane
-from millrace.model.rows import Claim, Ready
+from millrace.model.rows import Claim, Phase, Ready
 
 
 class Dispatcher(Actor):

@@ -12,7 +12,7 @@
 | ``submits``, ``claiming``, ``upkeep``, ``startup`` | requests by subject: submits, the dispatcher's, what time brings, a start |
 | ``dispatcher``, ``dispatches`` | which ready task starts next; what the dispatcher is told |
 | ``lead``, ``gating``, ``preemption`` | its parts: starts ahead of the slots; what holds starts up; who stops for the urgent |
-| ``overdue``, ``hooks`` | its parts: runs that were asked to stop and do not; cancel hooks |
+| ``under_way``, ``overdue``, ``hooks`` | its parts: runs it takes over and asks to stop; those that do not; cancel hooks |
 | ``openings``, ``starting`` | places that it lends while nothing waits; starts in them, by the transaction that makes tasks ready |
 | ``supervisor``, ``supervisors`` | the children of one parent; woken by mail, asleep without |
 | ``clock`` | all that is due later |

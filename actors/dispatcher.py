@@ -2,7 +2,7 @@
 
 Owns: the slots, the queue of ready tasks and all limits on it (``policy.queue``), the runs under way. All of it is a cache: what is
 ready is in the store, what runs is known to the executor.
-Parts: ``lead`` (starts ahead of the slots), ``openings``, ``gating``, ``preemption``, ``overdue`` (stops), ``hooks``.
+Parts: ``lead`` (starts ahead of slots), ``openings``, ``under_way``, ``gating``, ``preemption``, ``overdue`` (stops), ``hooks``.
 Talks to: the persistence actor (claims, pages of the queue), the executors (interrupting, giving up), the clock (time-outs).
 Never: touches SQLite, runs user code, blocks.
 Dies: with its next message after an error; its successor begins from the executor's runs and an empty queue.
@@ -41,7 +41,6 @@ from millrace.actors.dispatches import (
 from millrace.actors.gating import Gating
 from millrace.actors.hooks import HookQueue
 from millrace.actors.lead import Lead
-from millrace.actors.live import Measured
 from millrace.actors.mailbox import Mailbox, Reply, Tells
 from millrace.actors.openings import Openings
 from millrace.actors.overdue import Overdue
@@ -52,16 +51,15 @@ from millrace.actors.policy.queue import ReadyQueue
 from millrace.actors.policy.scopes import Kind, Scope
 from millrace.actors.policy.starts import Aside, Holding
 from millrace.actors.preemption import Preemption
-from millrace.actors.requests import ClaimTasks, FindLanes, PutBack, Refill, Request
+from millrace.actors.requests import ClaimTasks, FindLanes, Refill, Request
 from millrace.actors.sampler import Readings
 from millrace.actors.settings import DispatchSettings
 from millrace.actors.tally import Tally
 from millrace.actors.times import Times
+from millrace.actors.under_way import UnderWay
 from millrace.executors.pool import Executors
-from millrace.executors.run import Run
-from millrace.model.errors import InterruptReason
-from millrace.model.lanes import Lane, make_lane
-from millrace.model.rows import Claim, Phase, Ready
+from millrace.model.lanes import Lane
+from millrace.model.rows import Ready
 
 
 class Dispatcher(Actor):
@@ -119,9 +117,6 @@ class Dispatcher(Actor):
             is_gate_open=lambda: self._gating.is_open(self._now),
             preempt_at=settings.preempt_at,
         )
-        self._are_runs_known = False
-        self._ended_early: set[int] = set()
-        """Runs whose end was told before all runs were known: the executor may have them still."""
         self._now = times.monotonic()
         self._look_at: float | None = None
         """When something that waits may be able to start by the passing of time alone."""
@@ -133,7 +128,7 @@ class Dispatcher(Actor):
             executors=executors,
             queue=self._queue,
             hooks=self._hooks,
-            free=lambda ids: self._free(ids, is_undone=True),
+            free=self._undo,
         )
         self._overdue = Overdue(
             mailbox,
@@ -154,38 +149,26 @@ class Dispatcher(Actor):
             max_crashes=settings.max_crashes,
         )
         self._preemption = Preemption(settings.preempt_at, persistence=persistence, ask=self._preempt)
+        self._runs = UnderWay(
+            persistence=persistence,
+            executors=executors,
+            times=times,
+            queue=self._queue,
+            hooks=self._hooks,
+            overdue=self._overdue,
+            gating=self._gating,
+            preemption=self._preemption,
+            free=self._undo,
+        )
 
     def on_start(self) -> None:
         """Begin with the runs that are under way; what is ready comes lane by lane."""
         self._heard = self._openings.begin()
         self._executors.begin_in_turn(is_on=self._queue.limits.has_shares)
         self._executors.resize(self._slots)  # the last change may have died with the dispatcher before this one
-        for run in self._executors.runs():
-            self._take_over(run)
-        for run in self._executors.hook_runs():
-            self._hooks.claimed.add(run.claim.id)
-            self._overdue.guard(run)
-        for run in self._executors.abandoned():
-            self._overdue.note_abandoned(run.claim)
+        self._runs.take_over()
         self._persistence.tell(FindLanes())
         self._fill()
-
-    def _take_over(self, run: Run) -> None:
-        claim = run.claim
-        if self._executors.is_held_back(run):  # whatever was to take it back died with the dispatcher before this one
-            self._executors.withdraw_one(claim.id, claim.run)
-            self._persistence.tell(PutBack(((claim.id, claim.run),)))
-            return
-        holding = Holding(_ready(claim), claim.effective if claim.effective is not None else claim.priority)
-        self._queue.hold(holding)
-        if run.waits:
-            self._queue.lend(claim.id)
-        self._gating.started(holding)
-        if run.asked is not None:
-            self._preemption.asked(claim.id, self._times.monotonic())
-        elif self._queue.limits.holds(claim.name, claim.grp):
-            self._ask(claim.id, claim.run, "paused")
-        self._overdue.guard(run)
 
     def _on_lanes_found(self, lanes: Sequence[Lane], after: int | None) -> None:
         """Nothing starts before all lanes are known: then claims of the dispatcher before this one have begun or are lost."""
@@ -193,11 +176,7 @@ class Dispatcher(Actor):
         if after is not None:
             self._persistence.tell(FindLanes(after))
             return
-        for run in self._executors.runs():
-            if self._queue.holding(run.claim.id) is None and run.claim.id not in self._ended_early:
-                self._take_over(run)
-        self._are_runs_known = True
-        self._ended_early.clear()
+        self._runs.complete()
 
     @property
     def _slots(self) -> int:
@@ -254,7 +233,7 @@ class Dispatcher(Actor):
             case ReadAnew():
                 self._read_anew()
             case Interrupted(runs):
-                self._on_interrupted(runs)
+                self._runs.interrupt(runs)
             case RunOverdue(task_id, run):
                 self._overdue.run_overdue(task_id, run, self._slots)
             case StopOverdue():
@@ -274,7 +253,7 @@ class Dispatcher(Actor):
             case SetDispatching(is_on, reply):
                 self._on_set_dispatching(is_on, reply)
             case Measure(reply):
-                reply.set(self._measure())
+                reply.set(self._gating.measure(self._queue, self._now))
             case LeadChecked(ended_before):
                 self._lead.checked(ended_before)
             case TasksPreempted(priorities):
@@ -319,8 +298,7 @@ class Dispatcher(Actor):
             self._lead.run_ended(None if is_hook else duration_s)
             if not is_hook:
                 self._free((task_id,))
-                if not self._are_runs_known:
-                    self._ended_early.add(task_id)
+                self._runs.ended(task_id)
 
     def _free(self, ids: Iterable[int], *, is_undone: bool = False) -> None:
         for task_id in ids:
@@ -328,9 +306,12 @@ class Dispatcher(Actor):
             self._gating.ended(self._queue, task_id)
             self._preemption.ended(task_id)
 
+    def _undo(self, ids: Iterable[int]) -> None:
+        self._free(ids, is_undone=True)
+
     def _on_claims_lost(self, ids: Iterable[int]) -> None:
         lanes = [holding.task.lane for task_id in ids if (holding := self._queue.holding(task_id)) is not None]
-        self._free(ids, is_undone=True)
+        self._undo(ids)
         for lane in dict.fromkeys(lanes):
             if self._queue.limits.holds(lane.name, lane.group):
                 self._queue.read_lane_anew(lane)  # refused by a pause, which tells nobody of its tasks when it ends
@@ -342,10 +323,7 @@ class Dispatcher(Actor):
             self._executors.begin_in_turn(is_on=limits.has_shares)
         if limits.slots != before.slots:
             self._executors.resize(limits.slots)
-        for run in self._executors.runs():
-            name, group = run.claim.name, run.claim.grp
-            if limits.holds(name, group) and not before.holds(name, group):
-                self._ask(run.claim.id, run.claim.run, "paused")
+        self._runs.pause(before)
 
     # Filling
 
@@ -397,6 +375,9 @@ class Dispatcher(Actor):
     def _hold_up(self, task: Ready, effective: int) -> Scope | Aside | None:
         return self._gating.hold_up(self._queue, task, effective, self._now)
 
+    def _preempt(self, task_id: int) -> bool:
+        return self._runs.preempt(task_id)
+
     def _look_later(self) -> None:
         """Where time alone may let something start, look again then."""
         waits = (self._queue.next_look(), self._gating.due_in(self._now), self._preemption.look_in)
@@ -409,46 +390,3 @@ class Dispatcher(Actor):
             self._lead.put_back(self._executors.withdraw())
         if reply is not None:
             reply.set(None)
-
-    def _measure(self) -> Measured:
-        gating, now = self._gating, self._now
-        return Measured(
-            tokens=self._queue.tokens(),
-            slots=self._queue.shares(),
-            pressure_by_source=gating.pressure.by_source(now),
-            resources=gating.io.resources(now),
-            io_budgets=gating.io.capacities(now),
-            io_reserved=gating.io.reserved,
-        )
-
-    # Stopping runs
-
-    def _on_interrupted(self, runs: Iterable[tuple[int, int, InterruptReason]]) -> None:
-        for task_id, run, reason in runs:
-            self._ask(task_id, run, reason)
-
-    def _ask(self, task_id: int, run: int, reason: InterruptReason) -> None:
-        """Ask a run to stop; one that has not begun goes back to the queue."""
-        if self._executors.withdraw_one(task_id, run):
-            self._free((task_id,), is_undone=True)
-            self._persistence.tell(PutBack(((task_id, run),)))
-        elif self._executors.interrupt(task_id, run, reason):
-            self._preemption.asked(task_id, self._now)
-            self._overdue.watch_stop(task_id, run, reason)
-
-    def _preempt(self, task_id: int) -> bool:
-        run = self._executors.run_of(task_id)
-        if run is None:
-            return True  # its end is on its way
-        if run.claim.phase != Phase.BODY:
-            return False
-        self._ask(task_id, run.claim.run, "preempted")
-        return True
-
-
-def _ready(claim: Claim) -> Ready:
-    """A run under way as the queue knew it."""
-    lane = make_lane(claim.name, claim.grp, claim.parent_id if claim.limited else None, claim.priority)
-    return Ready(
-        claim.priority, claim.phase, claim.id, claim.crashes, lane, None, claim.ready_ms or 0, claim.expected_io
-    )

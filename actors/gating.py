@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from millrace.actors.live import Measured
 from millrace.actors.overdue import Overdue
 from millrace.actors.policy.gate import HELD_AT_MOST_S, Bytes, IoGate
 from millrace.actors.policy.pressure import Pressure
@@ -161,3 +162,14 @@ class Gating:
         """
         left = (HELD_AT_MOST_S - (now - held.since) for held in self._held.values())
         return min((each for each in left if each > 0), default=None)
+
+    def measure(self, queue: ReadyQueue, now: float) -> Measured:
+        """What a snapshot shows of what holds starts up."""
+        return Measured(
+            tokens=queue.tokens(),
+            slots=queue.shares(),
+            pressure_by_source=self.pressure.by_source(now),
+            resources=self.io.resources(now),
+            io_budgets=self.io.capacities(now),
+            io_reserved=self.io.reserved,
+        )

@@ -17,7 +17,7 @@
 | ``supervisor``, ``supervisors`` | the children of one parent; woken by mail, asleep without |
 | ``clock`` | all that is due later |
 | ``sampler``, ``sources`` | what the machine and the user's functions say once a second |
-| ``ledger``, ``effects`` | a transaction's rows in memory, and what follows once it is committed |
+| ``ledger``, ``edges``, ``effects`` | a transaction's rows in memory, who waits for whom, and what follows once it is committed |
 | ``enqueueing``, ``cancelling``, ``flows`` | what a submit, a cancel or a flow's change means for rows |
 | ``parents``, ``holders``, ``storing``, ``inserting``, ``stored`` | parts of a submit: who takes it, who is there; rows, answers |
 | ``run_ends``, ``settling``, ``counting``, ``reruns`` | the same for ends of runs, tasks and children; rounds that begin instead |

@@ -24,10 +24,10 @@ from millrace.model.statuses import DependencyPolicy, TaskStatus
 
 def follow(ledger: Ledger) -> None:
     """What follows for dependents from all that has ended in this transaction, at any depth."""
-    while ledger.ended_well or ledger.ended_badly:
-        well, ledger.ended_well = ledger.ended_well, []
-        badly, ledger.ended_badly = ledger.ended_badly, []
-        if not ledger.has_edges():
+    while ledger.edges.ended_well or ledger.edges.ended_badly:
+        well, ledger.edges.ended_well = ledger.edges.ended_well, []
+        badly, ledger.edges.ended_badly = ledger.edges.ended_badly, []
+        if not ledger.edges.are_there():
             continue
         met = _fail_dependents(ledger, badly) if badly else []
         if well:
@@ -40,7 +40,7 @@ def follow(ledger: Ledger) -> None:
 def _fail_dependents(ledger: Ledger, ended: Sequence[BadEnd]) -> list[tuple[int, int]]:
     """End those for whom a bad end of a dependency is one too; the (task, dependency) that do not mind it."""
     by_id = {end.id: end for end in ended}
-    ledger.write_edges()
+    ledger.edges.write()
     pairs = ledger.writer.edges.select_dependents(list(by_id))
     ledger.load(task_id for task_id, _ in pairs)
     met: list[tuple[int, int]] = []
@@ -188,20 +188,20 @@ def check_circles(
 
 def _taken_over(ledger: Ledger, task: NewTask, replaced: Row | None) -> Sequence[tuple[int, int]]:
     """Who waits for the tasks whose place a submission takes."""
-    if not ledger.has_edges():
+    if not ledger.edges.are_there():
         return ()
     if replaced is not None:
-        ledger.write_edges()
+        ledger.edges.write()
         return ledger.writer.edges.select_dependents([replaced.id])
     if task.retry_of is not None:
-        ledger.write_edges()
+        ledger.edges.write()
         return ledger.writer.edges.select_dependents(ledger.writer.edges.select_line(task.retry_of))
     return ()
 
 
 def take_over(ledger: Ledger, old: Sequence[int], new_id: int) -> None:
     """Who waits for any of the old tasks waits for the new one from this transaction on."""
-    if not ledger.has_edges():
+    if not ledger.edges.are_there():
         return
     ledger.flush()
     pairs = ledger.writer.edges.select_dependents(old)
@@ -219,5 +219,5 @@ def wait_for(ledger: Ledger, row: Row, dependencies_: Iterable[int]) -> None:
     """The rerun of a task waits for these, and no more for what an earlier rerun waited for."""
     if row.unmet:
         ledger.drop_edges(row)
-    row.unmet = ledger.add_edges(row.id, dependencies_)
+    row.unmet = ledger.edges.add(row.id, dependencies_)
     ledger.changed(row)

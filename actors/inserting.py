@@ -26,7 +26,7 @@ def insert_row(
     is_held: bool,
 ) -> None:
     """A new row, and its Submitted; the clock, the dispatcher or its parent's supervisor hears of it."""
-    unmet = ledger.add_edges(new_id, resolved.unsettled(task)) if task.depends_on else 0
+    unmet = ledger.edges.add(new_id, resolved.unsettled(task)) if task.depends_on else 0
     delay = Delay.NONE if unmet else ledger.delay_until(task.run_at_ms, task.delay)
     # That of a run of a series begins when it is due: nobody submits it then, and it may wait for a month.
     is_run = task.schedule is not None or task.series_id is not None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from millrace.actors.edges import Edges
 from millrace.actors.effects import NO_REPORT, Effects, Report
 from millrace.actors.policy.dependencies import BadEnd
 from millrace.actors.policy.limits import Limits
@@ -89,14 +90,8 @@ class Ledger:
         self.ended_runs_of_series: list[tuple[Row, str]] = []
         """(row, terminal status): their series have still to go on, in this transaction."""
         self._next_id: int | None = None
-        self._has_edges: bool | None = None
-        self._new_edges: dict[int, frozenset[int]] = {}
-        self._dropped_edges: list[int] = []
-        self.replaced: dict[int, int] = {}
-        """Tasks that were superseded in this transaction, and by which."""
-        self.ended_well: list[int] = []
-        self.ended_badly: list[BadEnd] = []
-        """What has settled, and whose dependents have not been looked after yet: see ``depending.follow``."""
+        self.edges = Edges(writer)
+        """Who waits for whom."""
 
     # Rows
 
@@ -215,9 +210,9 @@ class Ledger:
             row.log,
         )
         if is_well:
-            self.ended_well.append(row.id)
+            self.edges.ended_well.append(row.id)
         else:
-            self.ended_badly.append(BadEnd(row.id, row.name, status, row.error, row.on_dependency_failure))
+            self.edges.ended_badly.append(BadEnd(row.id, row.name, status, row.error, row.on_dependency_failure))
         self.effects.settled.append((row.id, status))
         self.effects.count("tasks_finished", row.name, status)
         age_ms = self.now_ms - since_ms(row.created_at_ms, row.run_at_ms, row.retries)
@@ -241,49 +236,20 @@ class Ledger:
 
     # Dependencies
 
-    def has_edges(self) -> bool:
-        """Whether any task waits for another: asked once a transaction, so that ends cost nothing more where none does."""
-        if self._has_edges is None:
-            self._has_edges = self.writer.edges.has_edges()
-        return self._has_edges
-
-    def add_edges(self, task_id: int, dependencies: Iterable[int]) -> int:
-        """The task waits for these, or for what has taken their place in this transaction; how many that are."""
-        wanted: set[int] = set()
-        for dependency in dependencies:
-            newest = dependency
-            while newest in self.replaced:
-                newest = self.replaced[newest]
-            wanted.add(newest)
-        if wanted:
-            self._new_edges[task_id] = frozenset(wanted)
-            self._has_edges = True
-        return len(wanted)
-
     def drop_edges(self, row: Row) -> None:
         """The task waits for nothing any more."""
         row.unmet = 0
         self.changed(row)
-        self._new_edges.pop(row.id, None)
-        self._dropped_edges.append(row.id)
-
-    def write_edges(self) -> None:
-        """Write who waits for whom now, where a later statement has to find it."""
-        if self._dropped_edges:
-            self.writer.edges.delete_edges_of(self._dropped_edges)
-            self._dropped_edges = []
-        if self._new_edges:
-            self.writer.edges.insert_edges(
-                [(task_id, one) for task_id, wanted in self._new_edges.items() for one in wanted]
-            )
-            self._new_edges = {}
+        self.edges.drop(row.id)
 
     def meet(self, met: Mapping[int, int]) -> list[int]:
         """So many dependencies of tasks have settled; those of them that wait for nothing more. After ``flush``."""
-        freed = self.writer.edges.meet_dependencies(list(met.items()))
+        freed = self.edges.meet(met)
         for task_id in met.keys() & self._rows.keys():
             self._rows[task_id].unmet -= met[task_id]
         return freed
+
+    # Times
 
     @property
     def submitted_ms(self) -> int:
@@ -300,6 +266,8 @@ class Ledger:
             self._now = ms_to_datetime(self.now_ms)
         return self._now
 
+    # Writing
+
     def flush(self) -> None:
         """Write everything; afterwards the store and memory agree."""
         self.write_inserts()
@@ -307,7 +275,7 @@ class Ledger:
             # Before the rows: what they are found by until now is what stands in them.
             self.writer.replace_tags(list(self._retagged.items()))
             self._retagged = {}
-        self.write_edges()
+        self.edges.write()
         if self._dirty:
             self.writer.update_rows(list(self._dirty.values()))
             self._dirty = {}

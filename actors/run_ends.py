@@ -71,7 +71,7 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
         for end in outcomes
     ]
     moved = ledger.writer.settle_plain(plain, ledger.now_ms)
-    ledger.ended_well += moved
+    ledger.edges.ended_well += moved
     settled = [outcome for outcome in outcomes if outcome.task_id in moved]
     _note_leaves(ledger, settled)
     ledger.load(outcome.parent_id for outcome in settled if outcome.parent_id is not None)

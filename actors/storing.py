@@ -155,7 +155,7 @@ def _supersede(
     if holder.executing:
         ledger.effects.interrupts.append((holder.id, holder.run, "superseded"))
     depending.take_over(ledger, [holder.id], new_id)
-    ledger.replaced[holder.id] = new_id
+    ledger.edges.replaced[holder.id] = new_id
     settling.close(ledger, holder, "superseded")
     cancelling.cascade(ledger, [holder.id])
     is_winding = ledger.has_settled(holder.id) is None

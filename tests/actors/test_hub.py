@@ -81,6 +81,34 @@ def test_each_of_several_readers_is_woken() -> None:
     assert None not in found
 
 
+def test_nothing_is_lost_between_threads_that_tell_and_that_read() -> None:
+    """Nobody takes a lock where nobody waits: what is told while a reader is about to wait finds it all the same."""
+    feed, count = Feed(None, 100_000), 3_000
+    found: list[list[int]] = [[], []]
+
+    def tell(first: int) -> None:
+        for number in range(first, first + count):
+            feed.put([event(number)])
+
+    def read(mine: list[int]) -> None:
+        mine += [one.inserted for one in feed if isinstance(one, BatchSubmitted)]
+
+    readers = [threading.Thread(target=read, args=(mine,)) for mine in found]
+    tellers = [threading.Thread(target=tell, args=(first,)) for first in (0, count)]
+    for thread in (*readers, *tellers):
+        thread.start()
+    for thread in tellers:
+        thread.join(10.0)
+    feed.close()
+    for thread in readers:
+        thread.join(10.0)
+    assert sorted(found[0] + found[1]) == list(range(2 * count))
+    for mine in found:
+        for first in (0, count):
+            own = [number for number in mine if first <= number < first + count]
+            assert own == sorted(own), "in the order in which they were told"
+
+
 def test_what_nobody_wants_is_known() -> None:
     """By class, base classes included, and as feeds come and go: what nobody wants need not be made."""
     hub = Hub()

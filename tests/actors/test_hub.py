@@ -69,7 +69,7 @@ def test_each_of_several_readers_is_woken() -> None:
     """As many events as come at once wake as many readers."""
     feed = Feed(lambda one: True, 10)
     found: list[Event | None] = []
-    readers = [threading.Thread(target=lambda: found.append(feed.get(10.0))) for _ in range(3)]
+    readers = [threading.Thread(target=lambda: found.append(feed.get(60.0)), daemon=True) for _ in range(3)]
     for reader in readers:
         reader.start()
     while len(feed._changed._waiters) < 3:  # type: ignore[attr-defined]  # the condition's own list of who waits

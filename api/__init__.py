@@ -3,8 +3,8 @@
 Tasks live in one SQLite file, survive the death of the process, and form trees in which a parent supervises its children.
 The runtime is threads and actors: no asyncio, no broker.
 
-Everything here is public; every other module is the library's own. What runs tasks is loaded when it is first asked for, and so
-are the events that tell of them: a program that only looks at a store starts at once.
+Everything here is public; every other module is the library's own. What runs tasks, what it is told and what it tells is loaded
+when it is first asked for: a program that only looks at a store starts at once.
 """
 
 from importlib import import_module
@@ -42,8 +42,6 @@ from millrace.model.errors import (
     UnknownTask,
     UnsafeFilesystem,
 )
-from millrace.model.limits import Aging, RateLimit, ResourceSampler, ResourceSnapshot, Throttle
-from millrace.model.metrics import MetricsSnapshot
 from millrace.model.priority import Priority
 from millrace.model.records import (
     CancelResult,
@@ -56,11 +54,7 @@ from millrace.model.records import (
     TaskProgress,
     TaskRecord,
 )
-from millrace.model.retention import Retention
-from millrace.model.retry import Retry
 from millrace.model.schedule import Cron, Every, Schedule, ScheduleInfo
-from millrace.model.snapshots import GroupInfo, RateLimitInfo, Snapshot
-from millrace.model.stats import TypeStats
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, SubmitKind, TaskStatus, TtlFrom
 
 if TYPE_CHECKING:
@@ -102,6 +96,12 @@ if TYPE_CHECKING:
         Unblocked,
         Waiting,
     )
+    from millrace.model.limits import Aging, RateLimit, ResourceSampler, ResourceSnapshot, Throttle
+    from millrace.model.metrics import MetricsSnapshot
+    from millrace.model.retention import Retention
+    from millrace.model.retry import Retry
+    from millrace.model.snapshots import GroupInfo, RateLimitInfo, Snapshot
+    from millrace.model.stats import TypeStats
     from millrace.scheduler import Scheduler
     from millrace.subscription import Subscription
     from millrace.task import Domain, Submission, Task
@@ -109,16 +109,28 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER: Final = {
+    "Aging": "millrace.model.limits",
     "Context": "millrace.context",
     "Domain": "millrace.task",
     "DomainHandle": "millrace.domains",
     "Flow": "millrace.flow",
+    "GroupInfo": "millrace.model.snapshots",
+    "MetricsSnapshot": "millrace.model.metrics",
     "Outcome": "millrace.handle",
+    "RateLimit": "millrace.model.limits",
+    "RateLimitInfo": "millrace.model.snapshots",
+    "ResourceSampler": "millrace.model.limits",
+    "ResourceSnapshot": "millrace.model.limits",
+    "Retention": "millrace.model.retention",
+    "Retry": "millrace.model.retry",
     "Scheduler": "millrace.scheduler",
+    "Snapshot": "millrace.model.snapshots",
     "Submission": "millrace.task",
     "Subscription": "millrace.subscription",
     "Task": "millrace.task",
     "TaskHandle": "millrace.handle",
+    "Throttle": "millrace.model.limits",
+    "TypeStats": "millrace.model.stats",
 }
 """What is loaded when it is first asked for, and where it is. All public names that are neither here nor loaded are events."""
 _EVENTS: Final = "millrace.model.events"
@@ -233,7 +245,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what runs tasks, or is told of them. Python's own hook for attributes of a module, PEP 562."""
+    """Load what was not needed until now. Python's own hook for attributes of a module, PEP 562."""
     home = _LATER.get(name) or (_EVENTS if name in __all__ else None)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

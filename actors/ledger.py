@@ -179,6 +179,8 @@ class Ledger:
         """The row leaves the queue for the history."""
         del self._rows[row.id]
         self._dirty.pop(row.id, None)
+        # Of a rerun that ends as it begins the history has the tags that stand in the store.
+        self._retagged.pop(row.id, None)
         if row.is_flow:
             self._ended_flows.append(row.id)
         if row.child_total and row.bytes_done is not None:

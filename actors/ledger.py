@@ -84,7 +84,7 @@ class Ledger:
         self._settled_before: dict[int, str] = {}
         self._inserts: dict[int, NewRow] = {}
         self._started_inserts: list[NewRow] = []
-        self._rounds: list[tuple[Any, ...]] = []
+        self._rounds: dict[int, tuple[Any, ...]] = {}
         self._retagged: dict[int, str | None] = {}
         self._ended_flows: list[int] = []
         self.ended_runs_of_series: list[tuple[Row, str]] = []
@@ -169,7 +169,7 @@ class Ledger:
 
     def begin_round(self, values: tuple[Any, ...]) -> None:
         """A rerun takes the place of what the row was submitted with."""
-        self._rounds.append(values)
+        self._rounds[values[0]] = values
 
     def retagged(self, row: Row) -> None:
         """The row has other tags than it is found by."""
@@ -178,9 +178,8 @@ class Ledger:
     def settled_now(self, row: Row, status: str) -> None:
         """The row leaves the queue for the history."""
         del self._rows[row.id]
-        self._dirty.pop(row.id, None)
-        # Of a rerun that ends as it begins the history has the tags that stand in the store.
-        self._retagged.pop(row.id, None)
+        if row.id not in self._rounds:  # the record of a rerun that ends as it begins says what it began with
+            self._dirty.pop(row.id, None)
         if row.is_flow:
             self._ended_flows.append(row.id)
         if row.child_total and row.bytes_done is not None:
@@ -282,8 +281,8 @@ class Ledger:
             self.writer.update_rows(list(self._dirty.values()))
             self._dirty = {}
         if self._rounds:
-            self.writer.begin_rounds(self._rounds)
-            self._rounds = []
+            self.writer.begin_rounds(list(self._rounds.values()))
+            self._rounds = {}
         if self._settled:
             self._write_settled(list(self._settled.values()))
             self._settled_before |= {task_id: entry[1] for task_id, entry in self._settled.items()}

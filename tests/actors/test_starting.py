@@ -1,7 +1,6 @@
 """Starts in the transaction that makes tasks ready: the same as by a claim, and only where nothing but the slots bounds them."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,47 +9,14 @@ from millrace.actors.ledger import Ledger
 from millrace.actors.openings import Openings
 from millrace.actors.policy.limits import Limits
 from millrace.actors.starting import start_ready
-from millrace.model.catalog import Traits
 from millrace.model.lanes import make_lane
 from millrace.model.limits import RateLimit
 from millrace.model.rows import NewRow, Ready
-from millrace.store.connection import locate, set_writer
-from millrace.store.opening import open_store
 from millrace.store.writer import Writer
 
+LedgerOf = Callable[..., Ledger]
 NOW, STEADY = 1_700_000_000_000, 1_700_000_000_007
 NAME = "play::body"
-
-
-class NoCatalog:
-    def traits(self, name: str) -> Traits | None:
-        return None
-
-    def aliases(self) -> dict[str, str]:
-        return {}
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[Writer]:
-    connection = open_store(locate(tmp_path / "store.db"))
-    set_writer(connection)
-    made = Writer(connection)
-    made.begin()
-    yield made
-    made.rollback()
-    made.close()
-
-
-def ledger_of(writer: Writer, limits: Limits | None = None, *, ages: bool = False) -> Ledger:
-    return Ledger(
-        writer,
-        NoCatalog(),  # type: ignore[arg-type]  # as much of it as is used
-        NOW,
-        STEADY,
-        is_heard=False,
-        limits=limits or Limits(8),
-        ages=ages,
-    )
 
 
 def opened(room: int = 8) -> Openings:
@@ -102,9 +68,9 @@ VALUES: dict[str, Any] = {
 }
 
 
-def test_a_new_task_starts_as_a_claim_would_start_it(writer: Writer) -> None:
+def test_a_new_task_starts_as_a_claim_would_start_it(writer: Writer, ledger_of: LedgerOf) -> None:
     """The row has the same columns, and the executor gets the same claim."""
-    ledger = ledger_of(writer)
+    ledger = ledger_of()
     enter(ledger, new(1, **VALUES))
     assert start_ready(ledger, opened()) == 1
     ledger.flush()
@@ -119,7 +85,7 @@ def test_a_new_task_starts_as_a_claim_would_start_it(writer: Writer) -> None:
     assert (started(ledger), left(ledger)) == ([1], [])
 
 
-def test_a_task_that_was_there_starts_as_a_claim_would_start_it(writer: Writer) -> None:
+def test_a_task_that_was_there_starts_as_a_claim_would_start_it(writer: Writer, ledger_of: LedgerOf) -> None:
     """The same of a row that had waited, with a run behind it."""
     for task_id in (1, 2):
         writer.insert_tasks([new(task_id, ready_ms=STEADY - 50, **VALUES)])
@@ -127,7 +93,7 @@ def test_a_task_that_was_there_starts_as_a_claim_would_start_it(writer: Writer) 
             "UPDATE task SET run = 3, phase_runs = 2, retries = 2, progress = 0.5, effective = 7 WHERE id = ?",
             (task_id,),
         )
-    ledger = ledger_of(writer)
+    ledger = ledger_of()
     row = ledger.row(1)
     assert row is not None
     ledger.still_ready(row)
@@ -159,10 +125,10 @@ def test_a_task_that_was_there_starts_as_a_claim_would_start_it(writer: Writer) 
     ids=lambda value: "" if isinstance(value, Limits) else None,
 )
 def test_what_more_than_the_slots_bounds_goes_to_the_dispatcher(
-    writer: Writer, limits: Limits, row: dict[str, Any]
+    writer: Writer, ledger_of: LedgerOf, limits: Limits, row: dict[str, Any]
 ) -> None:
     """And what becomes ready along with it: which of them comes first is for the dispatcher to say."""
-    ledger = ledger_of(writer, limits)
+    ledger = ledger_of(limits=limits)
     enter(ledger, new(1))
     enter(ledger, new(2, **row))
     assert start_ready(ledger, opened()) == 0
@@ -180,35 +146,37 @@ def test_what_more_than_the_slots_bounds_goes_to_the_dispatcher(
         (Limits(8), {"expires_at_ms": STEADY}),
     ],
 )
-def test_what_others_are_bounded_by_is_nothing_to_it(writer: Writer, limits: Limits, row: dict[str, Any]) -> None:
+def test_what_others_are_bounded_by_is_nothing_to_it(
+    writer: Writer, ledger_of: LedgerOf, limits: Limits, row: dict[str, Any]
+) -> None:
     """Limits of other names and groups; a deadline that has not passed."""
-    ledger = ledger_of(writer, limits)
+    ledger = ledger_of(limits=limits)
     enter(ledger, new(1, **row))
     assert start_ready(ledger, opened()) == 1
 
 
-def test_ready_tasks_that_are_bounded_by_more(writer: Writer) -> None:
+def test_ready_tasks_that_are_bounded_by_more(writer: Writer, ledger_of: LedgerOf) -> None:
     """A crash behind it, a bounded parent: the dispatcher looks closer."""
     for task in (
         Ready(128, 1, 1, 1, make_lane(NAME, None, None, 128)),
         Ready(128, 1, 1, 0, make_lane(NAME, None, 5, 128), 2),
     ):
-        ledger = ledger_of(writer)
+        ledger = ledger_of()
         ledger.insert(new(1))
         ledger.effects.ready.append(task)
         assert start_ready(ledger, opened()) == 0
 
 
-def test_where_waiting_raises_priority(writer: Writer) -> None:
+def test_where_waiting_raises_priority(writer: Writer, ledger_of: LedgerOf) -> None:
     """The dispatcher knows by how much."""
-    ledger = ledger_of(writer, ages=True)
+    ledger = ledger_of(ages=True)
     enter(ledger, new(1))
     assert start_ready(ledger, opened()) == 0
 
 
-def test_the_most_urgent_first(writer: Writer) -> None:
+def test_the_most_urgent_first(writer: Writer, ledger_of: LedgerOf) -> None:
     """Where there are fewer places than tasks; the others go to the dispatcher."""
-    ledger = ledger_of(writer)
+    ledger = ledger_of()
     for task_id, priority in ((1, 128), (2, 7), (3, 200), (4, 7)):
         enter(ledger, new(task_id, priority=priority))
     assert start_ready(ledger, opened(3)) == 3
@@ -222,10 +190,10 @@ def test_the_most_urgent_first(writer: Writer) -> None:
     ]
 
 
-def test_what_is_ready_no_more(writer: Writer) -> None:
+def test_what_is_ready_no_more(writer: Writer, ledger_of: LedgerOf) -> None:
     """A task that was made ready, and then cancelled, by requests of the same transaction."""
     writer.insert_tasks([new(1)])
-    ledger = ledger_of(writer)
+    ledger = ledger_of()
     row = ledger.row(1)
     assert row is not None
     ledger.still_ready(row)
@@ -233,9 +201,9 @@ def test_what_is_ready_no_more(writer: Writer) -> None:
     assert start_ready(ledger, opened()) == 0
 
 
-def test_a_task_that_is_named_twice(writer: Writer) -> None:
+def test_a_task_that_is_named_twice(writer: Writer, ledger_of: LedgerOf) -> None:
     """It starts once, by the dispatcher."""
-    ledger = ledger_of(writer)
+    ledger = ledger_of()
     enter(ledger, new(1))
     ledger.effects.ready *= 2
     assert start_ready(ledger, opened()) == 0

@@ -232,3 +232,19 @@ def test_ls_ends_where_head_has_enough(db: Path) -> None:
     assert head.stdout.split()[:2] == [b"ID", b"STATUS"]
     assert errors == b""
     assert ls.returncode in (0, 1), "all that is to be said may fit into the pipe"
+
+
+LATER = ("cronsim", "psutil", "pykka", "millrace.scheduler", "millrace.model.events", "millrace.model.limits", "rich")
+
+
+@pytest.mark.parametrize("words", [("status",), ("ls",)])
+def test_who_looks_loads_little(db: Path, words: tuple[str, ...]) -> None:
+    """A cold start is over before 0.3 s: what takes long to load, and only runs tasks or comes with them, is not loaded."""
+    script = (
+        "import sys\nfrom millrace.cli import main\n"
+        f"try:\n    main([*{words!r}, '--db', {str(db)!r}])\n"
+        f"finally:\n    print([name for name in {LATER!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert ended.stdout
+    assert ended.stderr == "[]\n"

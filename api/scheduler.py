@@ -8,9 +8,10 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from os import PathLike
 from types import FrameType, TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from millrace.acting import Acting, check_retention
 from millrace.actors.runtime import Runtime
@@ -42,6 +43,9 @@ from millrace.schedules import Scheduling
 from millrace.submitting import Submitting
 from millrace.task import Domain
 from millrace.tuning import Tuning
+
+LOOK_UP_S: Final = 0.25
+"""Seconds that a signal may wait which another thread was given than the one that handles it."""
 
 
 class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
@@ -240,10 +244,10 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
 
         with _Signals(on_signal):
             tell_after(self._runtime.wait_stopped, "stopped")
-            if happened.get() == "signal":
+            if _next(happened) == "signal":
                 # In another thread: the second signal is handled in this one.
                 tell_after(lambda: self.stop(seconds), "drained")
-                while happened.get() == "signal":
+                while _next(happened) == "signal":
                     pass
             self.stop(seconds)  # waits for the one under way
 
@@ -267,6 +271,17 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
 
     def __repr__(self) -> str:
         return f"<Scheduler {self.name!r} on {str(self._core.path)!r}>"
+
+
+def _next(happened: queue.SimpleQueue[str]) -> str:
+    """What happens next. Looks up now and then.
+
+    The system may give a signal to any thread, as it does with a second one that comes at once after the first. Its handler runs
+    in this thread all the same, but wakes it from no wait.
+    """
+    while True:
+        with suppress(queue.Empty):
+            return happened.get(timeout=LOOK_UP_S)
 
 
 class _Signals:

@@ -463,6 +463,18 @@ def test_a_second_signal_stops_at_once(stage: Stage) -> None:
     assert time.monotonic() - began < 2.0 + SLOW_MACHINE_S
 
 
+def test_a_signal_that_another_thread_is_given_is_not_lost(stage: Stage) -> None:
+    """The system may give it to any thread, as it does with a second one while the first is on its way to the main thread."""
+    running = program(
+        stage,
+        "import signal\ndef both():\n    for number in (signal.SIGTERM, signal.SIGINT):\n"
+        "        signal.pthread_kill(threading.get_ident(), number)\n"
+        "scheduler.submit(waits, 7)\nthreading.Timer(0.3, both).start()\nscheduler.run(grace=60)",
+    )
+    _, errors = running.communicate(timeout=WAIT_S)
+    assert running.returncode == 0, errors
+
+
 def test_run_ends_with_a_stop_from_another_thread(stage: Stage) -> None:
     """S-382: in any thread, where it sets no handler."""
     scheduler = stage.scheduler(dying.domain)

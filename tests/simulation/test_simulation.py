@@ -21,7 +21,7 @@ SEEDS = range(3_000)
 """On every commit: under a minute on two cores."""
 MANY_SEEDS = range(3_000, 103_000)
 """In the long environment: some half an hour."""
-BLOCK = 500
+BLOCK = 250
 """Seeds of one test."""
 SHARE = 20
 """Seeds that a worker takes at once."""

@@ -402,6 +402,7 @@ def test_a_wait_for_another_programs_lock_is_counted(
     scheduler = stage.started(domain)
     assert scheduler.metrics().counters["store_busy_total"] == 0
     other = apsw.Connection(stage.path)
+    other.set_busy_timeout(round(WAIT_S * 1000))  # the start may be writing still
     looks: list[float] = []
 
     def let_go(pause_s: float) -> None:

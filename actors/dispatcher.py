@@ -217,7 +217,7 @@ class Dispatcher(Actor):
                 self._heard = number
                 self._queue.offer(tasks)
             case LookForNews():
-                pass  # as before any message
+                self._take_back_openings()
             case RunsEnded(runs):
                 self._on_runs_ended(runs)
             case PageLoaded(lane, tasks, after, limit):

@@ -129,6 +129,7 @@ class Dispatcher(Actor):
             queue=self._queue,
             hooks=self._hooks,
             free=self._undo,
+            look=self._take_back_openings,
         )
         self._overdue = Overdue(
             mailbox,
@@ -307,6 +308,8 @@ class Dispatcher(Actor):
             self._preemption.ended(task_id)
 
     def _undo(self, ids: Iterable[int]) -> None:
+        """These starts were taken back."""
+        self._take_back_openings()  # a start in a lent place is in the executor before it is known here
         self._free(ids, is_undone=True)
 
     def _on_claims_lost(self, ids: Iterable[int]) -> None:

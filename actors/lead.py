@@ -33,6 +33,7 @@ class Lead:
         queue: what is ready, and what is under way.
         hooks: the queue of cancel hooks.
         free: called with the ids of tasks whose start is undone.
+        look: takes note of what has started in lent places.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Lead:
         queue: ReadyQueue,
         hooks: HookQueue,
         free: Callable[[Sequence[int]], object],
+        look: Callable[[], object],
     ) -> None:
         self._address = address
         self._persistence = persistence
@@ -53,6 +55,7 @@ class Lead:
         self._queue = queue
         self._hooks = hooks
         self._free = free
+        self._look = look
         self._lookahead = Lookahead()
         self._is_watching = False
         self._ended_count = 0
@@ -118,6 +121,7 @@ class Lead:
 
     def put_back(self, claims: Sequence[Claim]) -> None:
         """Starts that have not begun are undone. They are ready at once: nothing overtakes them on their way through the store."""
+        self._look()
         ids = [claim.id for claim in claims if claim.phase != Phase.HOOK]
         holdings = [self._queue.holding(task_id) for task_id in ids]
         self._free(ids)

@@ -31,6 +31,7 @@ class Openings:
         self._is_open = False
         self._room = 0
         self._ahead = 0
+        self._is_watched = False
         self._taken = 0
         self._claims = 0
         self._news: list[News] = []
@@ -63,6 +64,7 @@ class Openings:
             self._is_open = heard == self._told
             self._room = room
             self._ahead = ahead
+            self._is_watched = room < 0
 
     def claiming(self) -> None:
         """Starts are about to be asked for: until they have begun, nobody passes them."""
@@ -106,7 +108,9 @@ class Openings:
             self._taken -= len(started)
             self._news += freed
             self._news += started
-            return not self._is_open or len(self._news) >= MOST_NEWS
+            # The dispatcher watches starts ahead of the slots, and recalls them where the bodies before them turn out to be long.
+            is_ahead = self._room < 0 and not self._is_watched
+            return not self._is_open or is_ahead or len(self._news) >= MOST_NEWS
 
     def claimed(self, count: int) -> None:
         """So many requests for starts have been carried out, and what has started has begun."""

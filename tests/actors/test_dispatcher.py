@@ -700,3 +700,21 @@ def test_a_successor_lends_once_it_knows_the_lanes() -> None:
     stage.tell(LanesFound((), None))
     assert stage.openings.is_open
     assert stage.openings.take(1, []) == 0
+
+
+def test_a_start_in_a_lent_place_is_taken_back_before_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came to the executor after the dispatcher had looked: it takes no slot, and starts when it is ready again."""
+    stage = Stage(1)
+    task = Ready(128, 1, 9, 0, make_lane("play::body", None, None, 128))
+
+    def withdraw() -> list[Claim]:
+        stage.openings.record([], [task])
+        return [claim(9)]
+
+    stage.openings.take(1, [])
+    monkeypatch.setattr(stage.executors, "withdraw", withdraw)
+    stage.tell(SetDispatching(is_on=False))
+    assert [request.runs for request in stage.persistence.take(PutBack)] == [((9, 1),)]
+    stage.tell(SetDispatching(is_on=True))
+    stage.ready(9)
+    assert stage.claimed() == [9]

@@ -53,6 +53,19 @@ def test_starts_ahead_of_the_slots() -> None:
     assert openings.take(1, ENDED[:1]) == 0
 
 
+def test_starts_ahead_of_the_slots_are_watched() -> None:
+    """The dispatcher is told of the first, and not of those that follow while it watches."""
+    openings = opened(1, ahead=5)
+    openings.take(1, [])
+    assert not openings.record([], [ready(7)])
+    openings.take(1, [])
+    assert openings.record([], [ready(8)])
+    openings.close()
+    openings.open(-1, 5, 0)
+    openings.take(1, [])
+    assert not openings.record([], [ready(9)])
+
+
 def test_nobody_passes_a_start_that_was_asked_for() -> None:
     """Until it has begun."""
     openings = opened(5)

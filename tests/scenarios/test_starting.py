@@ -1,7 +1,7 @@
 """Starts in the transaction that makes a task ready (S-039): one commit, nobody asked, and places that are never lost."""
 
 import pytest
-from staging import Stage, settle
+from staging import Stage, await_status, calm_down, settle
 
 from millrace import Context, Domain, Outcome, Scheduler, StoreError, TaskStatus
 from millrace.actors.claiming import Claiming
@@ -74,6 +74,27 @@ def test_slots_bound_what_starts_at_once(stage: Stage, domain: Domain, asked_for
     settle([*outcomes, *later])
     assert set(asked_for) <= {outcome.id for outcome in later}
     assert len(asked_for) == len(set(asked_for))
+
+
+def test_a_start_ahead_of_the_slots_is_recalled(stage: Stage, domain: Domain) -> None:
+    """S-076: behind a body that turns out to be long it is pending again, though nothing else happens that anybody hears of."""
+    gate = stage.gate()
+
+    @domain.task()
+    def work(ctx: Context, n: int) -> None:
+        if n == 0:
+            gate.hold()
+
+    scheduler = stage.started(domain, max_concurrency=1)
+    for _ in range(5):
+        warm_up(scheduler, domain)  # bodies are short, so far
+    calm_down(scheduler)
+    first = scheduler.submit(work, 0)
+    gate.await_arrivals()
+    second = scheduler.submit(work, 1)
+    await_status(second, TaskStatus.PENDING)
+    gate.open()
+    settle([first, second])
 
 
 def test_a_start_that_came_to_nothing_takes_no_slot(

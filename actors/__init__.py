@@ -16,6 +16,7 @@
 | ``openings``, ``starting`` | places that it lends while nothing waits; starts in them, by the transaction that makes tasks ready |
 | ``supervisor``, ``supervisors`` | the children of one parent; woken by mail, asleep without |
 | ``clock`` | all that is due later |
+| ``others`` | when to look for what other programs have written |
 | ``sampler``, ``sources`` | what the machine and the user's functions say once a second |
 | ``ledger``, ``edges``, ``effects`` | a transaction's rows in memory, who waits for whom, and what follows once it is committed |
 | ``enqueueing``, ``cancelling``, ``flows`` | what a submit, a cancel or a flow's change means for rows |

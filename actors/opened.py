@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from millrace.model.measures import FileSizes, QueueState
+from millrace.store.bell import Bell
 from millrace.store.connection import Location
 from millrace.store.measures import measure_files, measure_queue, sqlite_versions
 from millrace.store.ownership import Ownership
@@ -24,6 +25,8 @@ class OpenedStore:
         self._location: Location | None = None
         self._first_session: Session | None = None
         self.ownership: Ownership | None = None
+        self.bell: Bell | None = None
+        """By which other programs tell that they have written; None where this process does not own the store, or hears none."""
         self.readers: Readers | None = None
         """None where the store is not open."""
 
@@ -42,6 +45,7 @@ class OpenedStore:
         location = self._place()
         if self.ownership is None and not location.is_memory:
             self.ownership = Ownership.acquire(location)
+            self.bell = Bell.hang(location)
 
     def open(self) -> None:
         """Open it here first, so that an error reaches the caller, and before there are actors that would have to be stopped."""
@@ -103,6 +107,9 @@ class OpenedStore:
 
     def release(self) -> None:
         """Another process may own it."""
+        if self.bell is not None:
+            self.bell.take_down()
+            self.bell = None
         if self.ownership is not None:
             self.ownership.release()
             self.ownership = None

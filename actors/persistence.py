@@ -233,6 +233,7 @@ class Persistence(Actor):
         if others is None or not self._may_follow or others.due_in(self._times.monotonic()) > 0.0:
             return
         try:
+            others.begin_look()
             is_news = others.look(self._commits.version(), self._times.monotonic())
         except StoreError as error:
             self._on_store_error([], error)

@@ -135,6 +135,8 @@ class Roster:
         self.supervisors = Supervisors(self._loop, persistence=self._to.persistence, on_death=guardian.watch)
         guardian.launch()
         self._start("persistence")
+        if self._store.bell is not None and self._looks_for_others:
+            self._store.bell.listen(self._to.persistence.ask_beat)
 
     def complete(self) -> None:
         """Start the others. What the last process left has been taken up."""
@@ -209,7 +211,7 @@ class Roster:
         """Nobody else can write to a store in memory."""
         if not self._looks_for_others or self._store.is_memory:
             return None
-        return Others(is_owner=self._store.is_owned, is_successor=not self._store.is_untaken)
+        return Others(is_owner=self._store.is_owned, is_successor=not self._store.is_untaken, bell=self._store.bell)
 
     def _make_clock(self) -> Actor:
         return Clock(

@@ -7,6 +7,7 @@
 | ``connection``, ``filesystem``, ``private`` | how a connection is opened and set; where a store may lie; ":memory:" |
 | ``opening`` | that a file is a store, whole, and still the one that was opened |
 | ``ownership``, ``fork`` | one process runs a store; a forked child keeps nothing of it |
+| ``bell`` | how that process hears that others have written |
 | ``session``, ``writer``, ``waiting`` | the one writing connection: transactions, syncs, the log; rows; locks of others |
 | ``named`` | what the parts of the writer share; they are the next two lines, and ``series``, ``pausing``, ``tuning`` |
 | ``starts``, ``keys``, ``names`` | claims and what could be claimed; who holds a key; names that changed or are unknown |

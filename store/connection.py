@@ -66,6 +66,11 @@ class Location:
         """The file that the owner locks."""
         return self.real_path + ".lock"
 
+    @property
+    def bell_path(self) -> str:
+        """The socket by which the owner hears that others have written."""
+        return self.real_path + ".bell"
+
     def discard(self) -> None:
         """Ends a store in memory; nothing for a store in a file. Close its connections first. Idempotent."""
         if self.private is not None:

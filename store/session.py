@@ -12,6 +12,7 @@ from typing import Final
 import apsw
 
 from millrace.model.errors import CommitUnknown, StoreError
+from millrace.store.bell import ring
 from millrace.store.connection import Location, set_writer
 from millrace.store.faults import translated
 from millrace.store.opening import FileIdentity, check_file_not_moved, check_not_moved, identify_log, open_store
@@ -116,6 +117,8 @@ class Session:
             except BaseException:
                 self._roll_back()
                 raise
+        if self.has_written and self._check_owner is None and not self._location.is_memory:
+            ring(self._location)
 
     def _roll_back(self) -> None:
         """SQLite has mostly done it by itself; the error that led here is the one to be told."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from millrace.actors.others import LOOK_EVERY_S, SHARE, Others
+from millrace.actors.others import LOOK_EVERY_S, LOOK_SELDOM_S, SHARE, Others
 
 
 def test_another_version_is_news_once() -> None:
@@ -35,3 +35,25 @@ def test_after_a_long_one_there_is_a_long_pause() -> None:
     others.look(1, now=100.0)
     others.followed(102.0)
     assert others.due_in(102.0) == SHARE * 2.0
+
+
+class Rung:
+    """A bell that the test rings."""
+
+    is_rung = False
+
+
+def test_where_others_ring_looks_are_few() -> None:
+    """S-369: at once when it rings, once for all strokes till then; seldom else; not sooner than a long look lets it."""
+    bell = Rung()
+    others = Others(is_owner=True, is_successor=False, bell=bell)
+    others.look(1, now=100.0)
+    assert others.due_in(100.0) == LOOK_SELDOM_S
+    bell.is_rung = True
+    assert others.due_in(100.0) == 0.0
+    others.begin_look()
+    others.look(2, now=100.5)
+    assert others.due_in(100.5) == LOOK_SELDOM_S
+    others.followed(101.0)
+    bell.is_rung = True
+    assert others.due_in(101.0) == pytest.approx(SHARE * 0.5)

@@ -21,7 +21,7 @@ _VARIANTS = {
     "scan": 2,
     "scrape": 1,
     "looking": 1,
-    "telling": 6,
+    "telling": 7,
     "groups": 6,
     "behind": 2,
     "limited": 3,

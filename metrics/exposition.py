@@ -33,9 +33,8 @@ class Exposition:
                     lines += own
         if is_openmetrics:
             lines.append("# EOF\n")
-        return "".join(
-            lines
-        )  # at once: to put together those of a family, to be kept, takes longer than they do by themselves
+        # At once: to put those of a family together, to be kept, takes longer than they do by themselves.
+        return "".join(lines)
 
     def _samples(self, scheduler: str, family: Family, read: Readings) -> list[str]:
         key = (scheduler, family.name)

@@ -21,6 +21,7 @@ def start_ready(ledger: Ledger, openings: Openings) -> int:
         return 0
     if not all(_is_free(ledger.limits, task) for task in effects.ready):
         return 0
+    ledger.load(task.id for task in effects.ready if ledger.new_row(task.id) is None)
     rows = [ledger.new_row(task.id) or ledger.row(task.id) for task in effects.ready]
     if not all(row is not None and _can_start(row, ledger.steady_ms) for row in rows) or len(
         {row.id for row in rows if row}

@@ -201,6 +201,18 @@ def test_what_is_ready_no_more(writer: Writer, ledger_of: LedgerOf) -> None:
     assert start_ready(ledger, opened()) == 0
 
 
+def test_rows_that_have_to_be_looked_up_first(writer: Writer, ledger_of: LedgerOf) -> None:
+    """A new row that is not written yet, and behind it one that is not in memory: looking that up writes the first."""
+    writer.insert_tasks([new(1), new(2)])
+    ledger = ledger_of()
+    enter(ledger, new(3))
+    for task_id in (1, 2):
+        ledger.effects.ready.append(Ready(128, 1, task_id, 0, make_lane(NAME, None, None, 128)))
+    assert start_ready(ledger, opened()) == 3
+    ledger.flush()
+    assert [columns(writer, task_id)["status"] for task_id in (1, 2, 3)] == ["running"] * 3
+
+
 def test_a_task_that_is_named_twice(writer: Writer, ledger_of: LedgerOf) -> None:
     """It starts once, by the dispatcher."""
     ledger = ledger_of()

@@ -63,8 +63,9 @@ class Preemption:
         wanting = queue.wanting() if threshold is not None else ()
         if wanting:
             newcomers = [_newcomer(each, queue) for each in wanting]
-            while not self._ask_victims(newcomers, queue, now):
-                pass  # one of them was none, and another is looked for in its place
+            is_done = False
+            while not is_done:  # where one of the victims was none, another is looked for in its place
+                is_done = self._ask_victims(newcomers, queue, now)
             self.look_in = patience_ends_in([self._occupant(each) for each in queue.holdings()], now)
         else:
             self.look_in = None

@@ -658,6 +658,17 @@ def test_a_start_under_way_in_a_lent_place_counts() -> None:
     assert stage.claimed() == [3]
 
 
+def test_nothing_passes_a_claim_on_its_way() -> None:
+    """The queue is empty, and the places are lent; but what was chosen has not begun yet."""
+    stage = Stage(2)
+    stage.ready(1)
+    assert stage.claimed() == [1]
+    assert stage.openings.is_open
+    assert stage.openings.take(1, []) == 0
+    stage.openings.claimed(1)
+    assert stage.openings.take(1, []) == 1
+
+
 def test_runs_that_ended_in_lent_places_free_them() -> None:
     """Also those that the dispatcher has started itself."""
     stage = Stage(1)

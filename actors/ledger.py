@@ -164,7 +164,7 @@ class Ledger:
             self.writer.insert_tasks(list(self._inserts.values()))
             self._inserts = {}
         if self._started_inserts:
-            self.writer.insert_started(self._started_inserts)
+            self.writer.insert_tasks(self._started_inserts, self.now_ms)
             self._started_inserts = []
 
     def begin_round(self, values: tuple[Any, ...]) -> None:

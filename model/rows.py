@@ -186,44 +186,48 @@ class Unshown:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-class NewRow(Unshown, msgspec.Struct, array_like=True, kw_only=True):
-    """A row that is to be inserted: the columns that an insert gives; the others have their defaults."""
+class NewRow(Unshown, msgspec.Struct, kw_only=True):
+    """A row that is to be inserted: the columns that an insert gives; the others have their defaults.
+
+    First those that differ from row to row, then those that rows made together mostly share (``store.inserts``).
+    """
 
     id: int
-    name: str
     key: str
     label: str
+    payload: str | None
+    priority: int
+    lane: int
+    grp: str | None = None
+    parent_id: int | None = None
+    spawner_id: int | None = None
+    run_at_ms: int | None = None
+    tags: str | None = None
+    depends_on: str | None = None
+    max_failures: int | float | None = None
+
+    name: str
     status: str
     phase: int
-    priority: int
-    payload: str | None
-    parent_id: int | None = None
     parent_round: int = 0
-    spawner_id: int | None = None
     spawner_run: int | None = None
     holds_key: int = 1
     held: int = 0
     limited: int = 0
     delayed: int = 0
-    run_at_ms: int | None = None
     max_retries: int = 0
     fail_fast: int = 1
-    max_failures: int | float | None = None
     child_concurrency: int | None = None
     options: str | None = None
     retry_of: int | None = None
     is_flow: int = 0
     flow_open: int = 0
     created_at_ms: int
-    grp: str | None = None
-    lane: int
-    tags: str | None = None
     ready_ms: int | None = None
     ages: int = 0
     ttl_ms: int | None = None
     ttl_first: int = 0
     expires_at_ms: int | None = None
-    depends_on: str | None = None
     unmet: int = 0
     on_dependency_failure: str = "cancel"
     series_id: int | None = None

@@ -21,6 +21,7 @@ from millrace.model.rows import (
     RetryFields,
     Row,
 )
+from millrace.store import inserts
 from millrace.store.edges import EdgeWriter
 from millrace.store.keys import KeyWriter
 from millrace.store.named import Named, chunks, json_text
@@ -144,20 +145,14 @@ class Writer(Named):
         for part in chunks(rows):
             self._run("update_rows", rows=json_text(part))
 
-    def insert_tasks(self, tasks: Sequence[NewRow]) -> None:
-        """Insert new rows, with what their tags are found by."""
-        self._insert("insert_tasks", tasks)
-
-    def insert_started(self, tasks: Sequence[NewRow]) -> None:
-        """The same of tasks whose first run starts in this transaction."""
-        self._insert("insert_started", tasks)
-
-    def _insert(self, statement: str, tasks: Sequence[NewRow]) -> None:
-        for part in chunks(tasks):
-            self._run(statement, tasks=json_text(part))
-            tagged = [(task.id, task.tags) for task in part if task.tags is not None]
-            if tagged:
-                self._run("insert_tags", tags=json_text(tagged))
+    def insert_tasks(self, tasks: Sequence[NewRow], started_at_ms: int | None = None) -> None:
+        """Insert new rows, with what their tags are found by; with a moment, their first runs start then."""
+        for shared, own in inserts.by_shared(tasks):
+            for part in chunks(own):
+                self._run("insert_tasks", tasks=json_text(part), started_at_ms=started_at_ms, **shared)
+        tagged = [(task.id, task.tags) for task in tasks if task.tags is not None]
+        for tags in chunks(tagged):
+            self._run("insert_tags", tags=json_text(tags))
 
     def replace_tags(self, tags: Sequence[tuple[int, str | None]]) -> None:
         """These active tasks, by id, are found by these tags and no others. Before their rows are written."""

@@ -40,7 +40,7 @@ def test_a_rerun_that_ends_as_it_begins(writer: Writer, ledger_of: Callable[...,
         lane=lane.number,
         tags='{"old":"1"}',
     )
-    writer.insert_started([row])
+    writer.insert_tasks([row], row.created_at_ms)
     ledger = ledger_of()
     running = ledger.row(1)
     assert running is not None

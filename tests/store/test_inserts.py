@@ -46,7 +46,15 @@ def test_each_row_comes_out_as_it_went_in(rows: list[NewRow]) -> None:
 
 def test_a_share_of_failures_is_not_a_number_of_them() -> None:
     """1.0 and 1 are equal to a dictionary, and mean all children and one child."""
-    values: dict[str, Any] = {"label": "", "payload": None, "priority": 1, "lane": 1, "name": "a", "status": "pending", "phase": 1}
+    values: dict[str, Any] = {
+        "label": "",
+        "payload": None,
+        "priority": 1,
+        "lane": 1,
+        "name": "a",
+        "status": "pending",
+        "phase": 1,
+    }
     rows = [NewRow(id=at, key="k", max_failures=limit, created_at_ms=0, **values) for at, limit in enumerate((1, 1.0))]
     (only,) = by_shared(rows)
     shared, own = only

@@ -12,7 +12,7 @@ from millrace.looking import make_filters
 from millrace.model.filters import Filters
 from millrace.model.records import CancelResult, TaskId, TaskRecord
 from millrace.model.retention import Retention
-from millrace.operations import Operations
+from millrace.operations import Operations, expect_id
 from millrace.store import looking
 from millrace.task import Task
 
@@ -31,7 +31,7 @@ class Acting(Operations):
 
         Active children of a parent that is terminal already are stopped too.
         """
-        return self._core.cancel(id)
+        return self._core.cancel(expect_id(id))
 
     def cancel_where(
         self,
@@ -81,11 +81,11 @@ class Acting(Operations):
         Raises:
             TaskNotFound: no such task. InvalidTask: it is no dead letter.
         """
-        return self._core.repeat(id, dead_letters_only=True)
+        return self._core.repeat(expect_id(id), dead_letters_only=True)
 
     def retry(self, id: TaskId) -> Outcome[Any]:
         """The same for every failed end, and for CANCELLED."""
-        return self._core.repeat(id, dead_letters_only=False)
+        return self._core.repeat(expect_id(id), dead_letters_only=False)
 
     def prune(self, retention: Retention) -> int:
         """Take out of the history, at once, what is beyond these bounds: dead letters and all other rows alike.

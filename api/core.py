@@ -41,6 +41,7 @@ from millrace.recurrence import code_series
 from millrace.registry import Registry
 from millrace.store import records
 from millrace.store.connection import locate
+from millrace.task import expect_submission
 
 if TYPE_CHECKING:
     from millrace.actors.stored import Stored
@@ -151,8 +152,8 @@ class Core(Registry):
         for at, submission in enumerate(submissions):
             batch.append(submission)
             try:
-                new.append(self.prepare(submission, place_of(submission.options)))
-            except (InvalidTask, UnknownTask) as error:
+                new.append(self.prepare(expect_submission(submission), place_of(submission.options)))
+            except (InvalidTask, UnknownTask, TypeError) as error:
                 error.add_note(f"entry {at} of the batch; nothing of the batch was stored")
                 raise
         if not batch:
@@ -168,7 +169,7 @@ class Core(Registry):
         """Store children of a task, all or none, by way of its supervisor."""
         new: list[NewTask] = []
         for submission in submissions:
-            own = place_of(submission.options)
+            own = place_of(expect_submission(submission).options)
             if own is not None and own.parent_id != place.parent_id:
                 raise InvalidTask(
                     f"parent: expected none or {place.parent_id}, which this call spawns under, got {own.parent_id}"

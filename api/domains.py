@@ -13,7 +13,7 @@ from millrace.model.filters import Filters
 from millrace.model.records import TaskId, TaskRecord
 from millrace.model.snapshots import Snapshot
 from millrace.model.statuses import TaskStatus
-from millrace.operations import at_least
+from millrace.operations import at_least, expect_text
 from millrace.pausing import pause_scope, resume_scope
 from millrace.snapshots import make_snapshot
 from millrace.store import looking
@@ -30,7 +30,7 @@ class DomainHandle:
     name: str
 
     def __init__(self, core: Core, name: str) -> None:
-        if name not in core.domains:
+        if expect_text("domain", name) not in core.domains:
             raise UnknownTask(name, core.domains)
         self.name = name
         self._core = core

@@ -14,7 +14,7 @@ from millrace.model.snapshots import Snapshot
 from millrace.model.stats import TypeStats, sum_up
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import NO_TAGS
-from millrace.operations import Operations, at_least
+from millrace.operations import Operations, at_least, expect_id, expect_text
 from millrace.snapshots import make_snapshot
 from millrace.store import looking, outcomes, records
 from millrace.subscription import Subscription
@@ -30,11 +30,11 @@ class Looking(Operations):
 
     def task(self, id: TaskId) -> TaskRecord:
         """The record of any task, active or settled; TaskNotFound says whether it never was."""
-        return self._core.record(id)
+        return self._core.record(expect_id(id))
 
     def find(self, task: Task[..., Any] | str, key: str) -> TaskRecord | None:
         """The active root task with that key, else the newest active child, else the newest settled one, else None."""
-        record = looking.find_record(self._runtime.readers(), self._core.names_of(task), key)
+        record = looking.find_record(self._runtime.readers(), self._core.names_of(task), expect_text("key", key))
         return None if record is None else self._runtime.with_progress(record)
 
     def tasks(
@@ -79,7 +79,12 @@ class Looking(Operations):
             tag_prefix=tag_prefix,
             key=key,
         )
-        found = looking.read_tasks(self._runtime.readers(), filters, limit=at_least("limit", limit, 1), before=before)
+        found = looking.read_tasks(
+            self._runtime.readers(),
+            filters,
+            limit=at_least("limit", limit, 1),
+            before=None if before is None else expect_id(before, "before"),
+        )
         return [self._runtime.with_progress(record) for record in found]
 
     def count(
@@ -108,23 +113,23 @@ class Looking(Operations):
 
     def tag_values(self, key: str, *, domain: str | None = None) -> Mapping[str, int]:
         """How many tasks, active and settled, have each value of a tag: most first, ties by value."""
-        return looking.read_tag_values(self._runtime.readers(), key, domain)
+        return looking.read_tag_values(self._runtime.readers(), expect_text("key", key), _text("domain", domain))
 
     def tag_keys(self, prefix: str = "", *, domain: str | None = None) -> list[str]:
         """The keys of the tags of active and settled tasks that begin so, sorted."""
-        return looking.read_tag_keys(self._runtime.readers(), prefix, domain)
+        return looking.read_tag_keys(self._runtime.readers(), expect_text("prefix", prefix), _text("domain", domain))
 
     def dependencies(self, id: TaskId) -> list[TaskId]:
         """What a task depends on, as its submission declared it; TaskNotFound."""
-        return list(self._core.record(id).depends_on)
+        return list(self._core.record(expect_id(id)).depends_on)
 
     def dependents(self, id: TaskId) -> list[TaskId]:
         """The active tasks that still wait for a task, ascending; TaskNotFound where there is none and nothing waits for it."""
-        return records.read_dependents(self._runtime.readers(), id)
+        return records.read_dependents(self._runtime.readers(), expect_id(id))
 
     def children(self, parent: TaskId) -> Iterator[TaskRecord]:
         """Every child a task ever had, by id, streamed."""
-        return self._core.children(parent)
+        return self._core.children(expect_id(parent, "parent"))
 
     def metrics(self) -> MetricsSnapshot:
         """What was counted since this scheduler was made, and the gauges as they are now: see ``MetricsSnapshot`` for the names.
@@ -153,7 +158,7 @@ class Looking(Operations):
         Raises:
             TaskNotFound: there is no such task, or no more.
         """
-        return self._core.log(id)
+        return self._core.log(expect_id(id))
 
     def snapshot(self) -> Snapshot:
         """Everything a dashboard shows: what is in the store as one read saw it, with the progress and limits of this moment.
@@ -192,7 +197,7 @@ class Looking(Operations):
         subscription = Subscription(
             self._runtime.hub,
             kinds=kinds,
-            domain=domain,
+            domain=_text("domain", domain),
             task=None if task is None else self._core.name_of(task),
             maxsize=at_least("maxsize", maxsize, 1),
         )
@@ -216,13 +221,27 @@ def make_filters(
     return Filters(
         statuses=_statuses(status),
         names=None if task is None else core.names_of(task),
-        domain=domain,
-        group=group,
-        parent=parent,
-        tags=tags or NO_TAGS,
-        tag_prefix=tag_prefix or "",
-        key=key,
+        domain=_text("domain", domain),
+        group=_text("group", group),
+        parent=None if parent is None else expect_id(parent, "parent"),
+        tags=_pairs(tags),
+        tag_prefix=_text("tag_prefix", tag_prefix) or "",
+        key=_text("key", key),
     )
+
+
+def _text(what: str, value: str | None) -> str | None:
+    return None if value is None else expect_text(what, value)
+
+
+def _pairs(tags: Mapping[str, str] | None) -> Mapping[str, str]:
+    given: object = NO_TAGS if tags is None else tags
+    if not isinstance(given, Mapping):
+        raise TypeError(f"tags: expected a mapping of texts, got {type(given).__name__}")
+    for key, value in given.items():
+        expect_text("tags: key", key)
+        expect_text(f"tags: value of {key!r}", value)
+    return given
 
 
 def _statuses(status: TaskStatus | Iterable[TaskStatus] | None) -> frozenset[str] | None:

@@ -23,3 +23,24 @@ def at_least(what: str, value: int, least: int) -> int:
     if value < least:
         raise ValueError(f"{what}: expected at least {least}, got {value}")
     return value
+
+
+def expect_bool(what: str, value: object) -> bool:
+    """The value, where it is a bool; else TypeError."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{what}: expected bool, got {type(value).__name__}")
+    return value
+
+
+def expect_id(task_id: object, what: str = "id") -> int:
+    """A task's id; TypeError. One from a URL or a command line is text still, and would be found nowhere."""
+    if isinstance(task_id, bool) or not isinstance(task_id, int):
+        raise TypeError(f"{what}: expected the id of a task, an int, got {type(task_id).__name__}")
+    return task_id
+
+
+def expect_text(what: str, value: object) -> str:
+    """The value, where it is text; else TypeError. Any other would equal nothing, which looks as if there were nothing."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what}: expected text, got {type(value).__name__}")
+    return value

@@ -9,9 +9,10 @@ from millrace.model.catalog import Traits
 from millrace.model.errors import UnknownTask
 from millrace.model.limits import RateLimit
 from millrace.state import States
+from millrace.task import Task
 
 if TYPE_CHECKING:
-    from millrace.task import Domain, Task
+    from millrace.task import Domain
 
 T = TypeVar("T")
 
@@ -83,6 +84,9 @@ class Registry:
     def name_of(self, task: Task[..., Any] | str) -> str:
         """The qualified name of a task, given as itself, by its name, or by one that it had before."""
         if not isinstance(task, str):
+            given: object = task
+            if not isinstance(given, Task):
+                raise TypeError(f"task: expected a Task or its qualified name, got {type(given).__name__}")
             return task.name
         known = self.task_named(task)
         return task if known is None else known.name

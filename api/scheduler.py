@@ -36,10 +36,11 @@ from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
 from millrace.model.records import Restarts
 from millrace.model.retention import Retention
 from millrace.model.retry import Retry
-from millrace.operations import at_least
+from millrace.operations import at_least, expect_text
 from millrace.options import check_ttl
 from millrace.pausing import Pausing
 from millrace.schedules import Scheduling
+from millrace.store.connection import check_path
 from millrace.submitting import Submitting
 from millrace.task import Domain
 from millrace.tuning import Tuning
@@ -126,8 +127,8 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
     ) -> None:
         if durability not in ("power", "process"):
             raise ValueError(f"durability: expected 'power' or 'process', got {durability!r}")
-        self.name = name
-        domains = tuple(domains)
+        self.name = expect_text("name", name)
+        domains = _domains(domains)
         settings = Settings(
             limits=check_limits(
                 max_concurrency=max_concurrency,
@@ -149,7 +150,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
             sweep_interval_s=to_seconds(sweep_interval, "sweep_interval", allow_zero=False),
             cancel_timeout_s=to_seconds(cancel_timeout, "cancel_timeout"),
             is_power_safe=durability == "power",
-            restarts=restarts if restarts is not None else Restarts(),
+            restarts=_restarts(restarts),
             max_crashes=at_least("max_crashes", max_crashes, 1),
             progress_interval_s=None
             if progress_interval is None
@@ -161,7 +162,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
         self._capture = Capture(capture_logs)
         self._core = Core(
             self,
-            path,
+            check_path(path),
             domains=domains,
             state=state,
             retry=retry,
@@ -271,6 +272,20 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
 
     def __repr__(self) -> str:
         return f"<Scheduler {self.name!r} on {str(self._core.path)!r}>"
+
+
+def _domains(domains: Iterable[Domain]) -> tuple[Domain, ...]:
+    given: tuple[object, ...] = tuple(domains)
+    for one in given:
+        if not isinstance(one, Domain):
+            raise TypeError(f"domains: expected Domain objects, got {type(one).__name__}")
+    return tuple(domain for domain in given if isinstance(domain, Domain))
+
+
+def _restarts(restarts: object) -> Restarts:
+    if restarts is not None and not isinstance(restarts, Restarts):
+        raise TypeError(f"restarts: expected a Restarts, got {type(restarts).__name__}")
+    return restarts or Restarts()
 
 
 def _next(happened: queue.SimpleQueue[str]) -> str:

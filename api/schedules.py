@@ -8,7 +8,7 @@ from millrace.actors.mailbox import Reply
 from millrace.actors.requests import ChangeSeries, RunNow
 from millrace.model.records import TaskId
 from millrace.model.schedule import ScheduleInfo
-from millrace.operations import Operations
+from millrace.operations import Operations, expect_id
 from millrace.store.series import read_schedules
 
 
@@ -28,7 +28,7 @@ class Scheduling(Operations):
             False where nothing waits for its time: it runs, has ended, never was, or its series is paused.
         """
         reply: Reply[bool] = Reply()
-        return self._runtime.ask(RunNow(id, reply), reply)
+        return self._runtime.ask(RunNow(expect_id(id), reply), reply)
 
     def pause_schedule(self, id: TaskId) -> None:
         """Make no more runs, until ``resume_schedule``: a run that has not begun is PAUSED, one under way goes on.
@@ -59,4 +59,4 @@ class Scheduling(Operations):
 
     def _change(self, id: TaskId, change: Literal["pause", "resume", "cancel"]) -> None:
         reply: Reply[None] = Reply()
-        self._runtime.ask(ChangeSeries(id, change, reply), reply)
+        self._runtime.ask(ChangeSeries(expect_id(id), change, reply), reply)

@@ -15,7 +15,7 @@ from millrace.model.codec import check_key, check_task_name, encode_json
 from millrace.model.errors import TaskNotFound
 from millrace.model.records import Json, TaskId
 from millrace.model.tags import NO_TAGS, check_tags
-from millrace.operations import Operations
+from millrace.operations import Operations, expect_bool, expect_id
 from millrace.options import check_child_concurrency
 from millrace.store import records
 from millrace.task import Submission, Task
@@ -52,7 +52,7 @@ class Submitting(Operations):
         Raises:
             TaskNotFound: there is no such parent. ParentClosed: it takes no child any more.
         """
-        outcomes: list[Outcome[R]] = self._core.spawn(Place(parent), [submission], is_batch=False)
+        outcomes: list[Outcome[R]] = self._core.spawn(Place(expect_id(parent, "parent")), [submission], is_batch=False)
         return outcomes[0]
 
     # Flows
@@ -81,7 +81,7 @@ class Submitting(Operations):
             PREFIX + check_task_name(name, "flow"),
             None if key is None else check_key(key),
             encode_json(state, what="state", max_bytes=self._core.max_payload),
-            fail_fast,
+            expect_bool("fail_fast", fail_fast),
             check_child_concurrency(child_concurrency),
             check_tags(tags) or None,
         )
@@ -94,7 +94,7 @@ class Submitting(Operations):
         if isinstance(key_or_id, str):
             return Flow(self._core, records.find_flow(readers, key_or_id))
         try:
-            records.read_flow(readers, key_or_id)
+            records.read_flow(readers, expect_id(key_or_id, "key_or_id"))
         except TaskNotFound:
             raise TaskNotFound(key_or_id) from None
         return Flow(self._core, key_or_id)

@@ -18,7 +18,7 @@ class Subscription:
         self, hub: Hub, *, kinds: Iterable[type[Event]] | None, domain: str | None, task: str | None, maxsize: int
     ) -> None:
         """Made by ``Scheduler.subscribe``."""
-        wanted = None if kinds is None else tuple(kinds)
+        wanted = None if kinds is None else _kinds(kinds)
         prefix = None if domain is None else f"{domain}::"
 
         def accepts(told: Told) -> bool:
@@ -64,3 +64,18 @@ class Subscription:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _kinds(kinds: Iterable[type[Event]]) -> tuple[type[Event], ...]:
+    """The classes; TypeError where one is none of events. Checked here, in the caller's thread: they are compared in an actor's."""
+    given: object = kinds
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            f"kinds: expected an iterable of event classes, got {getattr(given, '__name__', type(given).__name__)}; "
+            "put a single one into a list"
+        )
+    classes = tuple(given)
+    for one in classes:
+        if not isinstance(one, type) or not issubclass(one, Event):
+            raise TypeError(f"kinds: expected classes of events, got {one!r}")
+    return classes

@@ -384,3 +384,11 @@ class Submission(Generic[R]):
         shown = hide(codec.as_mapping(self.bound), codec.redact)
         payload = ", ".join(f"{name}={value if value is REDACTED else repr(value)}" for name, value in shown.items())
         return f"<Submission of {self.task.name}({payload})>"
+
+
+def expect_submission(submission: Submission[Any]) -> Submission[Any]:
+    """The value, where it is a submission; else TypeError."""
+    given: object = submission
+    if not isinstance(given, Submission):
+        raise TypeError(f"expected submissions, which task.call(...) makes, got {type(given).__name__}")
+    return submission

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import apsw
 
@@ -81,19 +81,25 @@ def locate(path: str | PathLike[str], *, vfs: str | None = None) -> Location:
     """Resolves a path, once. Each call with ":memory:" is a new, empty, private store.
 
     Raises:
-        ValueError: the path is empty, has a NUL in it, or a name that is not UTF-8.
+        TypeError: it is no text. ValueError: it is empty, has a NUL in it, or a name that is not UTF-8.
         StoreError: no private directory could be made for ":memory:".
     """
-    given = os.fspath(path)
-    if given == MEMORY:
-        return _locate_in_memory(vfs)
+    given = check_path(path)
+    return _locate_in_memory(vfs) if given == MEMORY else Location(given, os.path.realpath(given), vfs=vfs)
+
+
+def check_path(path: object) -> str:
+    """A path as text; TypeError and ValueError where it is none that a store can have. Nothing is looked up."""
+    given: object = os.fspath(cast("PathLike[str]", path)) if isinstance(path, PathLike) else path
+    if not isinstance(given, str):
+        raise TypeError(f"path: expected text or a path of text, got {type(given).__name__}")
     if not given or "\0" in given:
         raise ValueError(f"path: expected the name of a file or {MEMORY!r}, got {given!r}")
     try:
         given.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"path: expected a name that is UTF-8, got {given!r}") from error
-    return Location(given, os.path.realpath(given), vfs=vfs)
+    return given
 
 
 def _locate_in_memory(vfs: str | None) -> Location:

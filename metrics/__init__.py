@@ -11,6 +11,7 @@ somebody asks. A failure in here is counted, and never reaches the runtime.
 | ``snapshot`` | readings as ``Scheduler.metrics()`` gives them |
 | ``exporter`` | several schedulers as one Prometheus collector, cached for a second |
 | ``exposition`` | readings as text, in Prometheus' format and as OpenMetrics |
+| ``compression`` | that text as a gzip file, of which only what has changed is compressed anew |
 | ``app`` | ``/metrics``, ``/healthz`` and ``/readyz`` as a WSGI application |
 | ``server`` | the same on a port of its own |
 | ``alerts``, ``alert_tests`` | alert rules, and what promtool tests them with |

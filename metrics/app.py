@@ -3,8 +3,7 @@
 It reads and never acts. It has no authentication: what mounts it decides who may ask.
 """
 
-import gzip
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -43,15 +42,12 @@ class App:
         """See PEP 3333."""
         page = self._pages.get(str(environ.get("PATH_INFO", "")))
         if page is None:
-            answer = _Answer(HTTPStatus.NOT_FOUND, f"there are {', '.join(self._pages)}\n")
+            answer = _Answer(HTTPStatus.NOT_FOUND, f"there are {', '.join(self._pages)}\n".encode())
         elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            answer = _Answer(HTTPStatus.METHOD_NOT_ALLOWED, "expected GET or HEAD\n", headers=[("Allow", "GET, HEAD")])
+            answer = _Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"expected GET or HEAD\n", headers=[("Allow", "GET, HEAD")])
         else:
             answer = page(environ)
         body = answer.body
-        if "gzip" in _accepted(environ, "HTTP_ACCEPT_ENCODING"):
-            body = gzip.compress(body, 1)
-            answer.headers.append(("Content-Encoding", "gzip"))
         start_response(
             f"{answer.status.value} {answer.status.phrase}",
             [
@@ -67,29 +63,34 @@ class App:
 
     def _metrics(self, environ: "WSGIEnvironment") -> "_Answer":
         is_openmetrics = "application/openmetrics-text" in _accepted(environ, "HTTP_ACCEPT")
-        text = self._exporter.text(is_openmetrics=is_openmetrics)
-        return _Answer(HTTPStatus.OK, text, content_type=OPENMETRICS if is_openmetrics else PLAIN)
+        is_compressed = "gzip" in _accepted(environ, "HTTP_ACCEPT_ENCODING")
+        return _Answer(
+            HTTPStatus.OK,
+            self._exporter.body(is_openmetrics=is_openmetrics, is_compressed=is_compressed),
+            content_type=OPENMETRICS if is_openmetrics else PLAIN,
+            headers=[("Content-Encoding", "gzip")] if is_compressed else [],
+        )
 
 
 class _Answer:
     def __init__(
         self,
         status: HTTPStatus,
-        text: str,
+        body: bytes,
         *,
         content_type: str = TEXT,
-        headers: list[tuple[str, str]] | None = None,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.status = status
-        self.body = text.encode()
+        self.body = body
         self.content_type = content_type
-        self.headers = headers or []
+        self.headers = headers
 
 
 def _verdict(troubles: dict[str, str | None]) -> _Answer:
     """200 where nothing is wrong, else what is wrong with whom, a line each."""
     lines = [f"{name}: {trouble}\n" for name, trouble in troubles.items() if trouble is not None]
-    return _Answer(HTTPStatus.SERVICE_UNAVAILABLE if lines else HTTPStatus.OK, "".join(lines) or "ok\n")
+    return _Answer(HTTPStatus.SERVICE_UNAVAILABLE if lines else HTTPStatus.OK, ("".join(lines) or "ok\n").encode())
 
 
 def _accepted(environ: "WSGIEnvironment", header: str) -> set[str]:

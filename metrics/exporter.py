@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakKeyDictionary
 
+from millrace.metrics.compression import Compressor
 from millrace.metrics.exposition import Exposition
 from millrace.metrics.readings import Reader, Readings
 
@@ -50,7 +51,11 @@ class Exporter:
         self._read: list[tuple[str, Readings]] = []
         self._read_at: float | None = None
         self._exposition = Exposition()
-        self._rendered: dict[bool, str] = {}
+        self._compressor = Compressor()
+        self._blocks: dict[bool, list[bytes]] = {}
+        """Of what was read, as text; by whether it is OpenMetrics."""
+        self._bodies: dict[tuple[bool, bool], bytes] = {}
+        """The same in one, by whether it is compressed besides."""
         for scheduler in schedulers:
             self.add(scheduler)
 
@@ -98,12 +103,20 @@ class Exporter:
 
     def text(self, *, is_openmetrics: bool = False) -> str:
         """All families in Prometheus' text format 0.0.4, or as OpenMetrics 1.0."""
+        return self.body(is_openmetrics=is_openmetrics).decode()
+
+    def body(self, *, is_openmetrics: bool = False, is_compressed: bool = False) -> bytes:
+        """The same as it goes out, in UTF-8: as it is, or as a gzip file."""
         with self._lock:
             read = self._read_all()
-            text = self._rendered.get(is_openmetrics)
-            if text is None:
-                text = self._rendered[is_openmetrics] = self._exposition.render(read, is_openmetrics=is_openmetrics)
-            return text
+            body = self._bodies.get((is_openmetrics, is_compressed))
+            if body is None:
+                blocks = self._blocks.get(is_openmetrics)
+                if blocks is None:
+                    blocks = self._blocks[is_openmetrics] = self._exposition.render(read, is_openmetrics=is_openmetrics)
+                body = self._compressor.compress(blocks) if is_compressed else b"".join(blocks)
+                self._bodies[is_openmetrics, is_compressed] = body
+            return body
 
     def _read_all(self) -> list[tuple[str, Readings]]:
         """Holding the lock: of scrapes that meet, one reads and the others have what it read."""
@@ -116,7 +129,8 @@ class Exporter:
                 if not reader.is_forked and (reader.is_owner or not is_shared)
             ]
             self._read_at = now
-            self._rendered.clear()
+            self._blocks.clear()
+            self._bodies.clear()
         return self._read
 
 

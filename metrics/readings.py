@@ -138,7 +138,10 @@ class Reader:
         self._places = {}
 
     def _series(self, family: Family) -> Iterable[Labels]:
-        """The labels of a family's series that are known before anything has happened."""
+        """The labels of a family's series that are known before anything has happened.
+
+        By the last label first: what seldom changes then stands together, such as the failures of all tasks.
+        """
         parts: list[Iterable[Labels]] = []
         labels = list(family.labels)
         if labels[:2] == ["domain", "task"]:
@@ -153,7 +156,7 @@ class Reader:
                 parts.append((value,) for value in family.values[label])
             else:
                 return []  # configured, or found out
-        return [sum(combination, ()) for combination in product(*parts)]
+        return [sum(reversed(combination), ()) for combination in product(*reversed(parts))]
 
     # Counted
 

@@ -23,8 +23,8 @@ checkpoints by itself inside a commit; an error of syncing is always unknown.
 
 import errno
 import os
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import apsw
@@ -94,18 +94,31 @@ def translate_os(error: OSError, *, path: str) -> StoreError:
     return StoreError(f"{path}: expected a file in an existing directory, got {what}", path=path)
 
 
-@contextmanager
-def translated(path: str, *, key: str | None = None) -> Generator[None, None, None]:
+class _Translated:
+    """Written out, and no generator: every transaction and every read goes through it."""
+
+    __slots__ = ("_key", "_path")
+
+    def __init__(self, path: str, key: str | None) -> None:
+        self._path = path
+        self._key = key
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, apsw.Error):
+            raise translate(error, path=self._path, key=self._key) from error
+        if isinstance(error, (UnicodeDecodeError, msgspec.DecodeError)):
+            raise _corrupt(self._path, f"a value that was never written so: {error}", None) from error
+
+
+def translated(path: str, *, key: str | None = None) -> AbstractContextManager[None]:
     """Around calls into apsw: what they raise leaves as a `StoreError`, chained. Other errors pass.
 
     A text of ours that does not decode is StoreCorrupt: SQLite has no checksums, so a flipped bit is noticed where it is read.
     """
-    try:
-        yield
-    except apsw.Error as error:
-        raise translate(error, path=path, key=key) from error
-    except (UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise _corrupt(path, f"a value that was never written so: {error}", None) from error
+    return _Translated(path, key)
 
 
 def may_write(path: str) -> bool:

@@ -146,9 +146,9 @@ def test_every_read_of_many_rows_names_its_index() -> None:
 
 
 def test_a_file_is_taken_apart_by_its_headers() -> None:
-    """A comment below a header belongs to the statement; the last semicolon does not."""
+    """Comments, indentation and the last semicolon are for readers of the file, not for SQLite."""
     text = "-- name: select_one\n-- why\nSELECT 1;\n\n-- name: select_two\nSELECT\n    2;\n"
-    assert parse(text) == {"select_one": "-- why\nSELECT 1", "select_two": "SELECT\n    2"}
+    assert parse(text) == {"select_one": "SELECT 1", "select_two": "SELECT\n2"}
 
 
 def test_a_name_stands_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ class Loop(Protocol):
         """Have something done in a thread of its own."""
         ...
 
+    def shield(self, work: Callable[[], None], name: str) -> None:
+        """The same, and wait for it: a KeyboardInterrupt ends the wait, and not the work. Raises what the work raises."""
+        ...
+
 
 class ThreadLoop:
     """A daemon thread for each actor."""
@@ -53,6 +57,24 @@ class ThreadLoop:
     def detach(self, work: Callable[[], None], name: str) -> None:
         """Start a daemon thread."""
         threading.Thread(target=work, name=f"millrace-{name}", daemon=True).start()
+
+    def shield(self, work: Callable[[], None], name: str) -> None:
+        """Start a daemon thread, and block. Where there is none to be had, as at the interpreter's end, here."""
+        reply: Reply[None] = Reply()
+
+        def carry_out() -> None:
+            try:
+                work()
+                reply.set(None)
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                reply.fail(error)
+
+        try:
+            self.detach(carry_out, name)
+        except RuntimeError:
+            carry_out()
+        reply.wait()
+        reply.result()
 
 
 Watcher = Callable[["Actor", BaseException | None], None]

@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from busy_program import Notes
 
 from millrace import Context, Domain, MillraceError, Scheduler
+from millrace.actors.settings import Phases
 
 domain = Domain("ending")
 has_begun = threading.Semaphore(0)
@@ -53,15 +55,31 @@ def fruitful(ctx: Context) -> str:
 WORK = {"patient": patient, "deaf": deaf, "fruitful": fruitful}
 
 
-def end_exception() -> None:
+def end_exception(scheduler: Scheduler) -> None:
     raise RuntimeError("the end")
 
 
-ENDS: dict[str, Callable[[], object]] = {
-    "main ends": lambda: None,
-    "sys.exit": lambda: sys.exit(3),
+def end_interrupted(scheduler: Scheduler) -> None:
+    """As if the user had pressed Ctrl-C a second time, while the scheduler stops with all its grace."""
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+
+    def interrupt() -> None:
+        while scheduler._runtime.state is Phases.RUNNING:
+            os.sched_yield()
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    scheduler.stop()
+    threading.Event().wait()  # where nothing had to be waited for
+
+
+ENDS: dict[str, Callable[[Scheduler], object]] = {
+    "main ends": lambda scheduler: None,
+    "sys.exit": lambda scheduler: sys.exit(3),
     "exception": end_exception,
-    "os._exit": lambda: os._exit(4),
+    "interrupted": end_interrupted,
+    "os._exit": lambda scheduler: os._exit(4),
 }
 
 
@@ -88,7 +106,7 @@ def main() -> None:
     if work == "fruitful":
         threading.Thread(target=submit, daemon=True).start()
     os.write(1, b"END\n")
-    ENDS[end]()
+    ENDS[end](scheduler)
 
 
 if __name__ == "__main__":

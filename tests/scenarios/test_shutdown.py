@@ -1,6 +1,7 @@
 """Stopping: in peace, in a hurry, from everywhere, and again and again (behaviour.md, section 28)."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from staging import SLOW_MACHINE_S, WAIT_S, Stage, heard_until
 
 from millrace import Context, Domain, Retry, Scheduler, SchedulerStopped, StoreLocked, TaskInterrupted, TaskStatus
+from millrace.actors.settings import Phases
 from millrace.model.events import Interrupted
 
 
@@ -152,6 +154,35 @@ def test_a_second_stop_waits_and_returns_the_same(stage: Stage, domain: Domain) 
     gate.open()
     assert [stop.result() for stop in stops] == [False] * 4
     assert scheduler.stop() is False
+
+
+def test_an_interrupted_stop_goes_on(stage: Stage, domain: Domain) -> None:
+    """A KeyboardInterrupt ends the wait of who stops, and not the stop: the next one waits for it, and all is closed."""
+    begun, gate = threading.Event(), threading.Event()
+
+    @domain.task()
+    def body(ctx: Context) -> str:
+        begun.set()
+        return "done" if gate.wait(WAIT_S) else "late"
+
+    scheduler = stage.started(domain)
+    outcome = scheduler.submit(body)
+    assert begun.wait(WAIT_S)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+
+    def interrupt() -> None:
+        while scheduler._runtime.state is Phases.RUNNING:
+            os.sched_yield()
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    call = Call(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.stop()
+    call.result()
+    gate.set()
+    assert scheduler.stop() is True
+    assert stage.started(domain).task(outcome.id).memo == "done"
 
 
 def test_a_body_cannot_stop_its_own_scheduler(stage: Stage, domain: Domain) -> None:

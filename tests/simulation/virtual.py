@@ -104,6 +104,9 @@ class SeededLoop:
         self.detached.append(work)
         self.detached_count += 1
 
+    def shield(self, work: Callable[[], None], name: str) -> None:
+        work()
+
     def run_detached(self) -> None:
         """All that a thread of its own would do, with everything else going on meanwhile."""
         self.detached.pop(0)()

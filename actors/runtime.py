@@ -316,6 +316,12 @@ class Runtime:
     def stop(self, grace_s: float) -> bool:
         """See ``Scheduler.stop``. True where all runs had ended within the grace."""
         self.guard.check()
+        if self._state not in (Phases.NEW, Phases.STOPPED):
+            # A KeyboardInterrupt in the midst of it would leave a scheduler that never stops, and that the exit waits for.
+            self.loop.shield(lambda: self._stop(grace_s), "stop")
+        return self._stop_result
+
+    def _stop(self, grace_s: float) -> None:
         with self._lock:
             before, stopped = self._state, self._stopped
             if before in (Phases.OPEN, Phases.RUNNING):
@@ -327,7 +333,6 @@ class Runtime:
             with self._lock:
                 self._stop_result = all_ended
                 self._close()
-        return self._stop_result
 
     def _close(self) -> None:
         """The end, holding the lock: nothing runs any more but what was given up."""

@@ -7,6 +7,7 @@
 | ``queue`` | which ready task starts next, under all limits |
 | ``lines``, ``window`` | what waits, a line a lane; which part of it is in memory |
 | ``scopes``, ``standing`` | what bounds starts; which lines it holds up, and which stand in the open |
+| ``together`` | the short ways of many tasks, offered or started in one go |
 | ``starts``, ``held`` | a start; the starts under way, and the places that they take |
 | ``limits``, ``tuning`` | all that bounds starts, as one value; what is set at run time against what the program says |
 | ``admission`` | how many starts are claimed at once, and how many ahead of the free slots |
@@ -15,7 +16,7 @@
 | ``ageing`` | how waiting makes a task more urgent |
 | ``buckets`` | how fast tasks of one name or group start |
 | ``filling`` | what each group's share of the slots is |
-| ``shares``, ``demands`` | which group a free slot goes to; what each has to do |
+| ``shares``, ``demands``, ``classes`` | which group a free slot goes to; what each has to do; groups of one share |
 | ``preempting`` | which runs stop for an urgent task |
 | ``gate`` | whether the machine can move what one more body would |
 | ``pressure`` | what waits while the machine is busy with other things |

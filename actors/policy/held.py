@@ -43,7 +43,7 @@ class Held:
             demands.change(lane.group, running=1)
 
     def hold_unbounded(self, found: Iterable[tuple[Order, Ready]]) -> list[Holding]:
-        """Starts that nothing bounds but the slots, with their orders; not while shares are in force."""
+        """Starts that nothing bounds but the slots, with their orders; where shares are in force, those have been told."""
         by_task, number = self.by_task, self._number
         holdings: list[Holding] = []
         for order, task in found:

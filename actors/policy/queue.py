@@ -17,6 +17,7 @@ from millrace.actors.policy.lines import Line, Place
 from millrace.actors.policy.scopes import Scope, Scopes, blocker
 from millrace.actors.policy.standing import Standing
 from millrace.actors.policy.starts import Aside, Gate, Holding, Wanting, lacking_slots
+from millrace.actors.policy.together import Together
 from millrace.actors.policy.window import Page, Window
 from millrace.model.lanes import Lane
 from millrace.model.limits import Aging
@@ -48,7 +49,6 @@ class ReadyQueue:
     ) -> None:
         self._ages = ages = None if aging is None else Ages(aging)
         self._gate = gate
-        self._is_gate_open = is_gate_open
         self._now = now
         self.scopes = scopes = Scopes(limits)
         self._standing = standing = Standing(scopes, urgent_from=None if ages is None else ages.urgent, now=now)
@@ -57,6 +57,9 @@ class ReadyQueue:
         self._window = Window(scopes, standing, ages=ages, preempt_at=preempt_at)
         self._of_task: dict[int, Line] = {}
         """Where each task in memory stands."""
+        self._together = Together(
+            scopes, standing, self._held, self._window, of_task=self._of_task, is_gate_open=is_gate_open
+        )
         self._steps = Steps(ages, steady_ms)
 
     def __len__(self) -> int:
@@ -88,8 +91,8 @@ class ReadyQueue:
 
     def offer(self, tasks: Iterable[Ready]) -> None:
         """Tasks have become ready, or changed their place. What the horizon of its lane does not cover stays in the store."""
-        if self._ages is None and self._standing.demands is None:
-            tasks = self._offer_together(tasks)
+        if self._ages is None:
+            tasks = self._together.offer(tasks)
         for task in tasks:
             if task.id in self._held.by_task:
                 continue
@@ -104,27 +107,9 @@ class ReadyQueue:
                 if len(line) > 2 * window.MOST_PAGE:
                     for gone in line.trim(window.MOST_PAGE):
                         del self._of_task[gone]
-                    self._count_demand(line)
+                    self._standing.count_demand(line)
             else:
                 self._window.refill(line)
-
-    def _offer_together(self, tasks: Iterable[Ready]) -> list[Ready]:
-        """The short way: tasks that are new to lines which nothing is missing from and nothing bounds. The others are returned."""
-        held, of_task, most = self._held.by_task, self._of_task, window.MOST_PAGE
-        others: list[Ready] = []
-        line: Line | None = None
-        for task in tasks:
-            if line is None or line.lane is not task.lane:
-                line = self._window.line(task.lane)
-            if task.bound is not None or not line.is_complete or len(line) > most or task.id in of_task:
-                others.append(task)
-            elif task.id not in held:
-                of_task[task.id] = line
-                before = line.order
-                line.add(task, (task.priority, task.phase, task.id))
-                if line.order != before:
-                    self._standing.to_open(line)
-        return others
 
     def found(self, lanes: Iterable[Lane], *, is_last: bool) -> None:
         """Lanes that have ready tasks in the store; with ``is_last`` all have been named, and others come only as they are told."""
@@ -148,11 +133,10 @@ class ReadyQueue:
                 if before is not None and before is not line:
                     self._take_out(before, task.id)
                 self._put(line, task)
-        self._count_demand(line)
+        self._standing.count_demand(line)
         if not len(line):
-            line.bin = None
             self._window.want_more(line)
-            self._gone(line)
+            self._window.gone(line)
         if line.order is not None and line.order != head:
             self._standing.to_open(line)
 
@@ -174,7 +158,7 @@ class ReadyQueue:
         """
         taken: list[Holding] = []
         while len(taken) < count and len(self._of_task):
-            together = self._take_together(count - len(taken))
+            together = self._together.take(count - len(taken))
             if together:
                 taken += together
                 continue
@@ -185,22 +169,6 @@ class ReadyQueue:
             on_start(holding)
             taken.append(holding)
         return taken
-
-    def _take_together(self, count: int) -> list[Holding]:
-        """The short way: starts from the first line while nothing bounds it, and no other comes before."""
-        if self._standing.demands is not None or self.limits.is_paused or not self._window.are_lanes_known:
-            return []
-        line = self._standing.best()
-        if line is None or self.scopes.of_line(line, self._now) or not self._is_gate_open():
-            return []
-        found = line.take(count, self._standing.others_from())
-        if not found:
-            return []
-        for _, task in found:
-            del self._of_task[task.id]
-        holdings = self._held.hold_unbounded(found)
-        self._lost_some(line)
-        return holdings
 
     def choose(self) -> Ready | None:
         """The task that starts next, left where it is; None where nothing can."""
@@ -317,7 +285,7 @@ class ReadyQueue:
         """What waits in the line is another than it was: claims were refused meanwhile, and what ages has not aged."""
         for task_id in line.clear():
             del self._of_task[task_id]
-        self._count_demand(line)
+        self._standing.count_demand(line)
         self._window.want_more(line)
 
     def read_lane_anew(self, lane: Lane) -> None:
@@ -363,7 +331,7 @@ class ReadyQueue:
         self._of_task[task.id] = line
         line.add(task, self._steps.order_of(task))
         self._steps.watch(task)
-        self._count_demand(line)
+        self._standing.count_demand(line)
         if line.order != before:
             self._standing.to_open(line)
 
@@ -373,32 +341,10 @@ class ReadyQueue:
         if task is None:
             return None
         del self._of_task[task_id]
-        self._count_demand(line)
+        self._standing.count_demand(line)
         if line.order != before:
-            self._lost_some(line)
+            self._window.lost_first(line)
         else:
             # Also where its only task has gone: the best that can follow stands at the place of that one.
             self._window.refill(line)
         return task
-
-    def _lost_some(self, line: Line) -> None:
-        """The first of the line is another, or there is none."""
-        if line.order is None:
-            line.bin = None
-            self._gone(line)
-            return
-        self._standing.to_open(line)
-        self._window.refill(line)
-
-    def _count_demand(self, line: Line) -> None:
-        """Another number of the line's tasks is in memory."""
-        demands = self._standing.demands
-        if demands is not None:
-            demands.count(line)
-
-    def _gone(self, line: Line) -> None:
-        """Nothing is left of the line: it may have stood in the open for others that wait for the same."""
-        scopes = line.scopes or ()
-        self._window.forget(line)
-        for scope in scopes:
-            self._standing.expose(scope, line)

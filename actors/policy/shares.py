@@ -17,32 +17,20 @@ Credits are integers, in units fine enough (2^-64) that what is rounded off deci
 2^-32, where those that are equal by the rule are equal.
 """
 
-import heapq
 from collections.abc import Iterable, Mapping
-from enum import IntEnum
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
+from millrace.actors.policy.classes import Class, Group, Row, Tier, coarse
 from millrace.actors.policy.filling import Claim, claim_of, divide, round_shares
 
 _ONE: Final = 1 << 64
-_COARSE: Final = 32
-"""Bits that are rounded off where credits are compared."""
-_HALF: Final = 1 << (_COARSE - 1)
-_STALE: Final = 64
-"""Places in a heap that nobody stands at any more, beyond as many as there are groups, before they are cleared out."""
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
-class Tier(IntEnum):
-    """How much a group is behind its share; lower comes first (S-278, after tasks past ``aging.urgent``)."""
-
-    BELOW_SHARE = 0
-    """Fewer runs than the whole slots of its share."""
-    BELOW_NEXT = 1
-    """Fewer than the next whole number."""
-    BEYOND = 2
+_Rank: TypeAlias = tuple[Tier, int, str]
+"""Tier, credit as it is compared, and name: the least comes first."""
 
 
 class FairShares:
@@ -64,12 +52,14 @@ class FairShares:
     ) -> None:
         self._slots, self._default_weight = slots, default_weight
         self._weights, self._minimums = dict(weights), dict(minimums)
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, Group] = {}
         """Those with work."""
-        self._classes: dict[Claim, _Class] = {}
-        self._lines: dict[tuple[Claim, int], _Line] = {}
-        """Groups that can use a slot, by class and number of runs."""
+        self._classes: dict[Claim, Class] = {}
+        self._rows: dict[Row, None] = {}
+        """Groups that can use a slot, by class and number of runs: those of all classes."""
         self._starts = 0
+        self._paid: Group | None = None
+        """Has started last, and stands where it did before: mostly its demand is told next, which has it stand anew anyhow."""
         self._is_divided = True
         self._whole: dict[str, int] | None = None
 
@@ -96,9 +86,9 @@ class FairShares:
         self._slots, self._default_weight = slots, default_weight
         self._weights, self._minimums = dict(weights), dict(minimums)
         self._classes.clear()
-        self._lines.clear()
+        self._rows.clear()
         for name, group in self._groups.items():
-            group.home, group.line = None, None
+            group.home, group.row = None, None
             self._settle(group, self._cut(credits_now[name]))
 
     # What is so
@@ -125,10 +115,14 @@ class FairShares:
                 del self._groups[name]
             return
         if state is None:
-            state = self._groups[name] = _Group(name)
+            state = self._groups[name] = Group(name)
+        is_same = limit == state.limit and min(running + ready, self._slots) == state.demand
         state.running, state.ready, state.limit = running, ready, limit
         state.is_able = is_able and ready > 0
-        self._settle(state, None)
+        if is_same:
+            self._place(state)
+        else:
+            self._settle(state, None)
 
     def started(self, group: str | None) -> None:
         """One of its tasks starts: all earn, and this one pays (S-279). Tell the demand after, not before."""
@@ -138,7 +132,7 @@ class FairShares:
         before = self._credit(state)
         self._starts += 1
         state.offset = self._cut(before + home.rate - _ONE) - home.earned(self._starts)
-        self._place(state)
+        self._paid = state
 
     def credit_of(self, group: str | None) -> float:
         """Its credit, for people; 0 without work."""
@@ -161,7 +155,7 @@ class FairShares:
             best = min(ranks, default=None)
         else:
             best = self._first()
-        return None if best is None else (Tier(best[0]), best[2] or None)
+        return None if best is None else (best[0], best[2] or None)
 
     def tier_of(self, group: str | None) -> Tier:
         """How far a group with work is behind its share."""
@@ -186,14 +180,14 @@ class FairShares:
 
     # Classes
 
-    def _settle(self, group: "_Group", credit: int | None) -> None:
+    def _settle(self, group: Group, credit: int | None) -> None:
         """Put a group where it belongs by its demand; with ``credit`` given, with that."""
-        demand = min(group.running + group.ready, self._slots)
-        claim = claim_of(self.weight_of(group.name), self.minimum_of(group.name), demand, group.limit)
+        group.demand = min(group.running + group.ready, self._slots)
+        claim = claim_of(self.weight_of(group.name), self.minimum_of(group.name), group.demand, group.limit)
         home = self._classes.get(claim)
         if group.home is None or home is not group.home:
             if home is None:
-                home = self._classes[claim] = _Class(claim, self._starts)
+                home = self._classes[claim] = Class(claim, self._starts)
             if credit is None:
                 credit = 0 if group.home is None else self._credit(group)
             self._leave(group)
@@ -204,8 +198,10 @@ class FairShares:
             self._whole = None
         self._place(group)
 
-    def _leave(self, group: "_Group") -> None:
+    def _leave(self, group: Group) -> None:
         self._unplace(group)
+        if group is self._paid:
+            self._paid = None
         home, group.home = group.home, None
         if home is None:
             return
@@ -216,182 +212,75 @@ class FairShares:
         self._whole = None
 
     def _divide(self) -> None:
-        """Make the shares those of the present classes."""
+        """Make the shares those of the present classes, and have all stand where they do."""
+        if self._paid is not None:
+            self._place(self._paid)
         if self._is_divided:
             return
         shares = divide(self._slots, {claim: each.count for claim, each in self._classes.items()})
         total = min(self._slots, sum(claim.high * each.count for claim, each in self._classes.items()))
         for claim, home in self._classes.items():
-            home.set_share(shares[claim], total, self._starts)
-        for line in self._lines.values():
-            line.tier = line.home.tier(line.running)
+            share = shares[claim]
+            home.set_share(share, 0 if total == 0 else round(share * _ONE / total), self._starts)
+        for row in self._rows:
+            row.tier = row.home.tier(row.running)
         self._is_divided = True
 
-    def _credit(self, group: "_Group") -> int:
+    def _credit(self, group: Group) -> int:
         return self._cut(group.offset + _home_of(group).earned(self._starts))
 
     def _cut(self, credit: int) -> int:
         most = self._slots * _ONE
         return max(-most, min(most, credit))
 
-    def _rank(self, group: "_Group") -> tuple[int, int, str]:
-        return (_home_of(group).tier(group.running), -_coarse(self._credit(group)), group.name)
+    def _rank(self, group: Group) -> _Rank:
+        return (_home_of(group).tier(group.running), -coarse(self._credit(group)), group.name)
 
-    # Lines
+    # Rows
 
-    def _place(self, group: "_Group") -> None:
+    def _place(self, group: Group) -> None:
         """Have a group stand where it does, if it can use a slot."""
+        if group is self._paid:
+            self._paid = None
         home = _home_of(group)
-        line = group.line
-        stands = line is not None and group.is_able and line.home is home and line.running == group.running
+        row = group.row
+        stands = row is not None and group.is_able and row.home is home and row.running == group.running
         if stands and group.offset == group.placed:
             return
         self._unplace(group)
         if not group.is_able:
             return
-        key = (home.claim, group.running)
-        line = self._lines.get(key)
-        if line is None:
-            line = self._lines[key] = _Line(home, group.running)
-            line.tier = home.tier(group.running)
-        line.add(group)
+        row = home.rows.get(group.running)
+        if row is None:
+            row = home.rows[group.running] = Row(home, group.running)
+            row.tier = home.tier(group.running)
+            self._rows[row] = None
+        row.add(group)
 
-    def _unplace(self, group: "_Group") -> None:
-        line = group.line
-        if line is None:
+    def _unplace(self, group: Group) -> None:
+        row = group.row
+        if row is None:
             return
-        line.discard(group)
-        if line.count == 0:
-            del self._lines[line.home.claim, line.running]
+        row.discard(group)
+        if row.count == 0:
+            del self._rows[row], row.home.rows[row.running]
 
-    def _first(self) -> tuple[int, int, str] | None:
-        """The best of the first of each line."""
-        best: tuple[int, int, str] | None = None
-        best_tier = len(Tier)
+    def _first(self) -> _Rank | None:
+        """The best of the first of each row."""
+        best: _Rank | None = None
+        best_tier = Tier.BEYOND
         starts, most = self._starts, self._slots * _ONE
-        for line in self._lines.values():
-            if line.tier > best_tier:
+        for row in self._rows:
+            if row.tier > best_tier:
                 continue
-            credit, name = line.first(starts, most)
-            rank = (line.tier, -_coarse(credit), name)
+            credit, name = row.first(starts, most)
+            rank = (row.tier, -coarse(credit), name)
             if best is None or rank < best:
-                best, best_tier = rank, line.tier
+                best, best_tier = rank, row.tier
         return best
 
 
-class _Class:
-    """Groups with one claim: they have one share."""
-
-    __slots__ = ("_at", "_before", "_high", "_low", "claim", "count", "rate", "share")
-
-    def __init__(self, claim: Claim, starts: int) -> None:
-        self.claim = claim
-        self.count = 0
-        self.share = Fraction(0)
-        self.rate = 0
-        """What a group of it earns with each start."""
-        self._low, self._high = 0, 0
-        self._before = 0
-        self._at = starts
-        """What it had earned when the rate was set, and when that was."""
-
-    def earned(self, starts: int) -> int:
-        """What a group of it has earned by now, in all."""
-        return self._before + self.rate * (starts - self._at)
-
-    def set_share(self, share: Fraction, total: int, starts: int) -> None:
-        """From now on."""
-        self._before, self._at = self.earned(starts), starts
-        self.share = share
-        self.rate = 0 if total == 0 else round(share * _ONE / total)
-        self._low = share.numerator // share.denominator
-        self._high = -(-share.numerator // share.denominator)
-
-    def tier(self, running: int) -> Tier:
-        """Of a group of it with so many runs."""
-        if running < self._low:
-            return Tier.BELOW_SHARE
-        return Tier.BELOW_NEXT if running < self._high else Tier.BEYOND
-
-
-class _Group:
-    """A group with work."""
-
-    __slots__ = ("home", "is_able", "limit", "line", "name", "offset", "placed", "ready", "running", "version")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.running, self.ready = 0, 0
-        self.limit: int | None = None
-        self.is_able = False
-        self.home: _Class | None = None
-        self.line: _Line | None = None
-        self.offset = 0
-        """Its credit less what a group of its class has earned."""
-        self.placed = 0
-        """The offset with which it stands in its line."""
-        self.version = 0
-        """Of its place: older ones in a heap are stale."""
-
-
-class _Line:
-    """Groups of one class and one number of runs that can use a slot, the one with the largest credit first.
-
-    As all of them earn alike, their order stays; but those that have earned as much as a credit can be are equal from then
-    on, and stand apart, by name.
-    """
-
-    __slots__ = ("_heap", "_rich", "count", "home", "running", "tier")
-
-    def __init__(self, home: _Class, running: int) -> None:
-        self.home, self.running = home, running
-        self.tier: Tier = Tier.BEYOND
-        self.count = 0
-        self._heap: list[tuple[int, str, int, _Group]] = []
-        self._rich: list[tuple[str, int, _Group]] = []
-
-    def add(self, group: _Group) -> None:
-        """Have a group stand in it."""
-        group.version += 1
-        group.line, group.placed = self, group.offset
-        self.count += 1
-        heapq.heappush(self._heap, (-_coarse(group.offset), group.name, group.version, group))
-        if len(self._heap) > 2 * self.count + _STALE:
-            self._heap = [each for each in self._heap if each[2] == each[3].version]
-            heapq.heapify(self._heap)
-
-    def discard(self, group: _Group) -> None:
-        """Have it stand there no more."""
-        group.version += 1
-        group.line = None
-        self.count -= 1
-
-    def first(self, starts: int, most: int) -> tuple[int, str]:
-        """Credit and name of the first; somebody stands here."""
-        heap, rich = self._heap, self._rich
-        earned = self.home.earned(starts)
-        while heap:
-            _, name, version, group = heap[0]
-            if version != group.version:
-                heapq.heappop(heap)
-            elif group.offset + earned >= most:
-                heapq.heappop(heap)
-                heapq.heappush(rich, (name, version, group))
-            else:
-                break
-        while rich:
-            name, version, group = rich[0]
-            if version == group.version:
-                return most, name
-            heapq.heappop(rich)
-        return heap[0][3].offset + earned, heap[0][1]
-
-
-def _home_of(group: _Group) -> _Class:
+def _home_of(group: Group) -> Class:
     if group.home is None:
         raise AssertionError("a group with work is in a class")
     return group.home
-
-
-def _coarse(credit: int) -> int:
-    return (credit + _HALF) >> _COARSE

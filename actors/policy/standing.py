@@ -149,6 +149,11 @@ class Standing:
             self._shut(share)
         return False
 
+    def count_demand(self, line: Line) -> None:
+        """Another number of the line's tasks is in memory."""
+        if self.demands is not None:
+            self.demands.count(line)
+
     def _share(self, line: Line) -> object:
         return _ALL if self.demands is None else line.lane.group
 

@@ -72,8 +72,7 @@ class Window:
             if lane.priority <= self._preempt_at:
                 self.urgent[lane.number] = line
             if not line.is_complete:
-                if self._standing.demands is not None:
-                    self._standing.demands.count(line)
+                self._standing.count_demand(line)
                 self._standing.to_open(line)
                 self.want_more(line)
         return line
@@ -86,6 +85,22 @@ class Window:
             self.urgent.pop(line.lane.number, None)
             if line.scopes is not None:
                 self._scopes.unref(line.scopes)
+
+    def lost_first(self, line: Line) -> None:
+        """The first of the line is another, or there is none."""
+        if line.order is None:
+            self.gone(line)
+            return
+        self._standing.to_open(line)
+        self.refill(line)
+
+    def gone(self, line: Line) -> None:
+        """Nothing is left of the line in memory: it may have stood in the open for others that wait for the same."""
+        line.bin = None
+        scopes = line.scopes or ()
+        self.forget(line)
+        for scope in scopes:
+            self._standing.expose(scope, line)
 
     # What is wanted of the store
 

@@ -167,7 +167,7 @@ class Machine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 6))
     def take(self, count: int) -> None:
         """Several starts in one go, by the short way where there is one: the same as one by one."""
-        self.queue._is_gate_open = lambda: True
+        self.queue._together.is_gate_open = lambda: True
         expected: list[int] = []
         taken = self.queue.take(count, lambda holding: None)
         for holding in taken:

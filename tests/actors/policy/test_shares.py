@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from millrace.actors.policy.classes import Tier
 from millrace.actors.policy.filling import Claim, claim_of, divide, round_shares
-from millrace.actors.policy.shares import FairShares, Tier
+from millrace.actors.policy.shares import FairShares
 
 
 @dataclass
@@ -313,4 +314,4 @@ def test_heaps_stay_small() -> None:
     for _ in range(2000):
         stage.fill()
         stage.end(stage.started[-1])
-    assert sum(len(line._heap) + len(line._rich) for line in stage.shares._lines.values()) < 300
+    assert sum(len(row._heap) + len(row._rich) for row in stage.shares._rows) < 300

@@ -93,7 +93,7 @@ def _unblock(ledger: Ledger, row: Row) -> None:
         row.status = TaskStatus.PENDING.value
         row.delayed = ledger.delay_until(row.run_at_ms, series.delay_of(ledger, row))
     row.ready_ms = None if row.delayed else ledger.steady_ms
-    ledger.changed(row)
+    ledger.moved(row)
     ledger.tell(events.Unblocked, row)
     ledger.ready(row)
 

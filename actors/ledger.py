@@ -78,6 +78,7 @@ class Ledger:
         """Descendants that this transaction may still tell of an end above them."""
         self._rows: dict[int, Row] = {}
         self._dirty: dict[int, Row] = {}
+        self._moved: dict[int, Row] = {}
         self._settled: dict[int, tuple[Any, ...]] = {}
         self._sums: dict[int, tuple[int, int]] = {}
         """Round and children of settled parents some of whose children have told of bytes."""
@@ -97,9 +98,7 @@ class Ledger:
 
     def load(self, ids: Iterable[int]) -> None:
         """Fetch rows that are not here yet, in one statement."""
-        missing = [
-            task_id for task_id in dict.fromkeys(ids) if task_id not in self._rows and task_id not in self._settled
-        ]
+        missing = [one for one in dict.fromkeys(ids) if one not in self._rows and one not in self._settled]
         if missing:
             self.write_inserts()
             for row in self.writer.load_rows(missing):
@@ -116,6 +115,10 @@ class Ledger:
     def changed(self, row: Row) -> None:
         """The row is to be written back."""
         self._dirty[row.id] = row
+
+    def moved(self, row: Row) -> None:
+        """The row is to be written back, but only its way to a start has changed: ``Writer.update_ways``."""
+        self._moved[row.id] = row
 
     def children_counted(self, row: Row) -> None:
         """The row's children were counted anew."""
@@ -180,6 +183,7 @@ class Ledger:
         del self._rows[row.id]
         if row.id not in self._rounds:  # the record of a rerun that ends as it begins says what it began with
             self._dirty.pop(row.id, None)
+        self._moved.pop(row.id, None)
         if row.is_flow:
             self._ended_flows.append(row.id)
         if row.child_total and row.bytes_done is not None:
@@ -256,8 +260,7 @@ class Ledger:
     def submitted_ms(self) -> int:
         """The steady time of this transaction, from which deadlines count.
 
-        Where only the moment between two readings is between the clocks, it is that of the records: then a deadline is what a user
-        adds up.
+        Where only the moment between two readings is between the clocks, it is that of the records: as a user adds it up.
         """
         return self.now_ms if abs(self.now_ms - self.steady_ms) <= 1 else self.steady_ms
 
@@ -277,9 +280,10 @@ class Ledger:
             self.writer.replace_tags(list(self._retagged.items()))
             self._retagged = {}
         self.edges.write()
-        if self._dirty:
+        if self._dirty or self._moved:
+            self.writer.update_ways([row for task_id, row in self._moved.items() if task_id not in self._dirty])
             self.writer.update_rows(list(self._dirty.values()))
-            self._dirty = {}
+            self._dirty, self._moved = {}, {}
         if self._rounds:
             self.writer.begin_rounds(list(self._rounds.values()))
             self._rounds = {}
@@ -316,7 +320,7 @@ class Ledger:
         """The task can start from now on: the dispatcher hears of it, and its waiting begins, or goes on from where it was."""
         if row.is_ready:
             row.ready_ms = self.steady_ms - row.waited_ms
-            self.changed(row)
+            (self._moved if row.id in self._moved else self._dirty)[row.id] = row
             self.still_ready(row)
 
     def still_ready(self, row: Row) -> None:

@@ -67,7 +67,7 @@ def _start(ledger: Ledger, row: NewRow | Row) -> None:
     row.effective = None
     if not row.child_total:
         row.progress = None
-    ledger.changed(row)
+    ledger.moved(row)
     ledger.effects.continues.append(row.id)
 
 

@@ -33,6 +33,14 @@ UPDATE task SET
     bytes_total = e.value ->> 64, log = e.value ->> 65
 FROM jsonb_each(:rows) AS e WHERE task.id = e.value ->> 0;
 
+-- name: update_ways
+-- Only what a row goes through until its run has started; few indices hold any of it.
+UPDATE task SET
+    status = e.value ->> 1, executing = e.value ->> 2, delayed = e.value ->> 3, run = e.value ->> 4,
+    phase_runs = e.value ->> 5, started_at_ms = e.value ->> 6, progress = e.value ->> 7, ready_ms = e.value ->> 8,
+    waited_ms = e.value ->> 9, effective = e.value ->> 10
+FROM jsonb_each(:ways) AS e WHERE task.id = e.value ->> 0;
+
 -- name: insert_tasks
 -- An element is what a row has of its own, in the order of millrace.model.rows.NewRow; what all of them share is bound:
 -- forty values to be found in each element took more than half of the statement's time. :started_at_ms is NULL, or the

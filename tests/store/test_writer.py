@@ -181,6 +181,21 @@ def test_a_row_that_is_written_back_keeps_each_field_in_its_column(writer: Write
     assert writer.load_rows([500]) == [row]
 
 
+def test_a_row_on_its_way_to_a_start_keeps_what_changes_there_and_nothing_else(writer: Writer) -> None:
+    """Each where it belongs, as if the whole row were written; what else the row says is not."""
+    writer.insert_tasks([new(500)])
+    before = stored(writer)[0]
+    (row,) = writer.load_rows([500])
+    for name, value in DISTINCT.items():
+        setattr(row, name, value)
+    row.status, row.executing, row.delayed = "running", 1, 2
+    writer.update_ways([row])
+    ways = ("run", "phase_runs", "started_at_ms", "progress", "ready_ms", "waited_ms", "effective")
+    changed = {name: getattr(row, name) for name in ("status", "executing", "delayed", *ways)}
+    assert all(before[name] != value for name, value in changed.items())
+    assert stored(writer)[0] == before | changed
+
+
 def test_a_claim_has_each_column_in_its_field(writer: Writer) -> None:
     """The start is committed with the run's number, its time and its count; the claim says the same."""
     writer.insert_tasks([new(500)])

@@ -6,6 +6,7 @@ stored of each submission is ``storing``'s.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,9 @@ from millrace.model.new_tasks import NewTask
 from millrace.model.rows import Row
 from millrace.model.statuses import DuplicatePolicy, SubmitKind, TaskStatus
 from millrace.model.tags import decode_tags, merge_tags
+
+_NEW: Final = (SubmitKind.INSERTED, SubmitKind.SUPERSEDED)
+"""What becomes of a submission that makes a task."""
 
 
 def enqueue(ledger: Ledger, tasks: Sequence[NewTask]) -> list[Stored]:
@@ -93,7 +97,7 @@ def _note_pauses(ledger: Ledger, stored: list[Stored]) -> list[Stored]:
 def tell_batch(ledger: Ledger, stored: Sequence[Stored]) -> None:
     """The event of a batch, where it stored anything new and anybody listens."""
     if ledger.is_heard:
-        inserted = sum(one.kind in (SubmitKind.INSERTED, SubmitKind.SUPERSEDED) for one in stored)
+        inserted = sum(one.kind in _NEW for one in stored)
         if inserted:
             ledger.effects.events.append(events.BatchSubmitted(at=ledger.now(), inserted=inserted))
 

@@ -6,7 +6,7 @@ from millrace.actors.clock import Arm
 from millrace.actors.dispatches import Lent, Reclaimed, RefillThreads, RunOverdue, ThreadEnded
 from millrace.actors.hub import Hub
 from millrace.actors.roster import Addresses
-from millrace.actors.telling import News, news_of
+from millrace.actors.telling import news_of
 from millrace.actors.times import Times
 from millrace.executors.bodies import Bodies
 from millrace.executors.run import Run
@@ -40,7 +40,7 @@ class Executing:
         if timeout_s is not None:
             self._to.clock.tell(Arm(timeout_s, self._to.dispatcher, RunOverdue(claim.id, claim.run)))
         if claim.phase == Phase.BODY and self._hub.hears(events.Dispatched):
-            self._hub.publish((dispatched(run, self._times.wall_ms()),))
+            self._hub.publish((news_of(events.Dispatched, self._times.wall_ms(), claim, None, claim.effective),))
 
     def starved(self) -> None:
         """The system gives no more threads: runs that wait for one are looked at again in a while."""
@@ -57,8 +57,3 @@ class Executing:
     def thread_ended(self, run: Run) -> None:
         """A run that had been given up has ended after all."""
         self._to.dispatcher.tell(ThreadEnded(run.claim.id, run.claim.run))
-
-
-def dispatched(run: Run, now_ms: int) -> News:
-    """The event of a body's start."""
-    return news_of(events.Dispatched, now_ms, run.claim, {}, run.claim.effective)

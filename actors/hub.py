@@ -31,9 +31,9 @@ class Feed:
         self._maxsize = maxsize
         self._told: deque[Told] = deque()
         self._changed = threading.Condition()
-        self._sleepers = 0
-        """Readers that wait, or are about to: they count before they look a last time, so that nobody has to wake them who tells
-        before, and somebody does who tells after."""
+        self._is_awaited = False
+        """Whether a reader waits whom nobody has woken yet. It says so before it looks a last time: what is told before that is
+        found, and who tells after it wakes the reader. Whoever tells more until the reader runs has no more to do."""
         self._is_closed = False
         self._guard = ForkGuard()
         self.missed = 0
@@ -47,9 +47,10 @@ class Feed:
             return 0
         held = self._told
         held.extend(told)
-        if self._sleepers:
+        if self._is_awaited:
             with self._changed:
-                self._changed.notify(len(told))
+                self._is_awaited = False
+                self._changed.notify_all()  # of several, those that find nothing wait again
         return self._drop_oldest() if len(held) > self._maxsize else 0
 
     def _drop_oldest(self) -> int:
@@ -93,17 +94,14 @@ class Feed:
         found: list[Told] = []
 
         def is_over() -> bool:
+            self._is_awaited = True
             told = self._take()
             if told is not None:
                 found.append(told)
             return told is not None or self._is_closed
 
         with self._changed:
-            self._sleepers += 1
-            try:
-                self._changed.wait_for(is_over, None if timeout_s is None else min(timeout_s, LONGEST_WAIT_S))
-            finally:
-                self._sleepers -= 1
+            self._changed.wait_for(is_over, None if timeout_s is None else min(timeout_s, LONGEST_WAIT_S))
         return found[0] if found else None
 
     @property

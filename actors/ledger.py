@@ -363,10 +363,10 @@ class Ledger:
             found = self._heard[kind] = self.is_heard and self._hears(kind)
         return found
 
-    def tell(self, kind: type[events.TaskEvent], row: Row | Claim, **fields: Any) -> None:
+    def tell(self, kind: type[events.TaskEvent], row: Row | Claim, memo: str | None = None, **fields: Any) -> None:
         """An event of a task, where anybody listens; a memo as its JSON text."""
         if self.hears(kind):
-            self.effects.events.append(news_of(kind, self.now_ms, row, fields, row.effective))
+            self.effects.events.append(news_of(kind, self.now_ms, row, fields or None, row.effective, memo=memo))
 
     def tell_progress(self, row: Row | Claim, report: Report | None = None, *, settled: float | None = None) -> None:
         """An event of a task's progress: the one given, else what has not been told of it yet.
@@ -397,4 +397,4 @@ class Ledger:
     def tell_new(self, kind: type[events.TaskEvent], row: NewRow) -> None:
         """An event of a task that is only being inserted."""
         if self.hears(kind):
-            self.effects.events.append(news_of(kind, self.now_ms, row, {}))
+            self.effects.events.append(news_of(kind, self.now_ms, row))

@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,11 @@ def numbers(feed: Feed) -> list[int]:
         assert isinstance(one, BatchSubmitted)
         found.append(one.inserted)
     return found
+
+
+def waiting(feed: Feed) -> int:
+    """How many readers wait: the condition's own list of them."""
+    return len(feed._changed._waiters)  # type: ignore[attr-defined]
 
 
 @given(st.lists(st.lists(st.integers(0, 99), max_size=12), max_size=8), st.integers(1, 10))
@@ -72,13 +78,50 @@ def test_each_of_several_readers_is_woken() -> None:
     readers = [threading.Thread(target=lambda: found.append(feed.get(60.0)), daemon=True) for _ in range(3)]
     for reader in readers:
         reader.start()
-    while len(feed._changed._waiters) < 3:  # type: ignore[attr-defined]  # the condition's own list of who waits
+    while waiting(feed) < 3:
         pass
     feed.put([event(n) for n in range(3)])
     for reader in readers:
         reader.join(10.0)
     assert len(found) == 3
     assert None not in found
+
+
+def test_a_reader_that_has_been_woken_is_not_woken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take long until it runs, and whoever tells meanwhile takes no lock for it."""
+    feed = Feed(None, 10)
+    found: list[Event | None] = []
+    reader = threading.Thread(target=lambda: found.append(feed.get(60.0)), daemon=True)
+    reader.start()
+    while not waiting(feed):
+        pass
+    wake, woken = feed._changed.notify_all, []
+    monkeypatch.setattr(feed._changed, "notify_all", lambda: woken.append(True))  # it does not run yet
+    feed.put([event(1)])
+    feed.put([event(2)])
+    assert woken == [True]
+    with feed._changed:
+        wake()
+    reader.join(10.0)
+    assert (found, numbers(feed)) == ([event(1)], [2])
+
+
+def test_a_reader_that_was_woken_for_nothing_is_woken_again() -> None:
+    """Another has taken what there was: it waits on, and the next event wakes it."""
+    feed = Feed(None, 10)
+    found: list[Event | None] = []
+    readers = [threading.Thread(target=lambda: found.append(feed.get(60.0)), daemon=True) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    while waiting(feed) < 2:
+        pass
+    feed.put([event(1)])
+    while not found or not waiting(feed):
+        pass
+    feed.put([event(2)])
+    for reader in readers:
+        reader.join(10.0)
+    assert found == [event(1), event(2)]
 
 
 def test_nothing_is_lost_between_threads_that_tell_and_that_read() -> None:

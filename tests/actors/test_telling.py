@@ -58,8 +58,8 @@ def test_an_event_is_as_its_constructor_makes_it(
     kind: type[events.TaskEvent], own: dict[str, Any], effective: int | None
 ) -> None:
     """Equal, with the same hash of its parts and text, all fields there, and as frozen."""
-    stored = {**own, "memo": "[1]"} if "memo" in own else own
-    made = event_of(news_of(kind, NOW_MS, CLAIM, stored, effective))
+    memo = "[1]" if "memo" in own else None
+    made = event_of(news_of(kind, NOW_MS, CLAIM, None if memo else own, effective, memo=memo))
     assert isinstance(made, kind)
     built = kind(
         at=NOW,

@@ -53,6 +53,8 @@ class Overdue:
         """Tasks whose body or finalizer was given up while its thread goes on, with the number of that run."""
         self._waiting: dict[int, Ready] = {}
         """Ready tasks that wait for such a thread."""
+        self._too_late: dict[int, Ready] = {}
+        """Those of them that have waited as long as a retry may. A rerun may wait longer: it must not be forgotten here."""
 
     def guard(self, run: Run) -> None:
         """Set the timers of a run anew: the clock that held them may have died with the dispatcher before this one."""
@@ -107,7 +109,8 @@ class Overdue:
         self._hooks.thread_ended(task_id, run)
         if self.abandoned.get(task_id) == run:
             del self.abandoned[task_id]
-            task = self._waiting.pop(task_id, None)
+            waiting, late = self._waiting.pop(task_id, None), self._too_late.pop(task_id, None)
+            task = waiting or late
             if task is not None:
                 self._offer((task,))
 
@@ -134,5 +137,5 @@ class Overdue:
     def retry_overdue(self, message: RetryOverdue) -> None:
         """A retry has waited for its thread as long as it may."""
         if self.abandoned.get(message.task_id) == message.run and message.task_id in self._waiting:
-            del self._waiting[message.task_id]
+            self._too_late[message.task_id] = self._waiting.pop(message.task_id)
             self._persistence.tell(GiveUpRetry(message.task_id, message.why))

@@ -9,7 +9,7 @@ import dying
 import pytest
 from staging import WAIT_S, Stage, heard_until, kinds
 
-from millrace import Context, Domain, Retry, TaskInterrupted, TaskStatus
+from millrace import Context, Domain, Retry, SubmitKind, TaskInterrupted, TaskStatus
 from millrace.model.events import DeadLettered
 
 SHORT_S = 0.1
@@ -292,6 +292,32 @@ def test_a_retry_does_not_wait_for_ever(stage: Stage, domain: Domain) -> None:
     assert "did not stop" in (record.error or "")
     assert told == ["Submitted", "Dispatched", "Failed", "DeadLettered"]
     assert gate.arrived == 1
+
+
+def test_a_rerun_waits_for_the_thread_of_the_run_before(stage: Stage, domain: Domain) -> None:
+    """S-056: what was submitted meanwhile is no retry: it waits for the thread as long as that takes, and runs then."""
+    gate = stage.gate()
+    said: list[str] = []
+
+    @domain.task()
+    def late(ctx: Context) -> None: ...
+
+    @domain.task(timeout=SHORT_S, retry=Retry.none())
+    def deaf(ctx: Context, what: str) -> str:
+        if what == "first":
+            gate.hold()
+        said.append(what)
+        return what
+
+    scheduler = stage.started(domain, cancel_timeout=0.05)
+    stuck = scheduler.submit(deaf.options(key="same"), "first")
+    gate.await_arrivals()
+    assert scheduler.submit(deaf.options(key="same"), "second").kind is SubmitKind.REQUEUED
+    dying.reached(scheduler, stuck.id, lambda record: record.status is TaskStatus.PENDING)
+    scheduler.submit(late.options(run_after=2 * SHORT_S)).wait(WAIT_S)  # a retry would have waited for too long by now
+    gate.open()
+    assert stuck.result(WAIT_S) == "second"
+    assert said == ["first", "second"]
 
 
 # Hooks

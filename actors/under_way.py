@@ -66,9 +66,7 @@ class UnderWay:
         """A dispatcher begins with what executes."""
         for run in self._executors.runs():
             self._take_over(run)
-        for run in self._executors.hook_runs():
-            self._hooks.claimed.add(run.claim.id)
-            self._overdue.guard(run)
+        self._take_over_hooks()
         for run in self._executors.abandoned():
             self._overdue.note_abandoned(run.claim)
 
@@ -77,6 +75,7 @@ class UnderWay:
         for run in self._executors.runs():
             if self._queue.holding(run.claim.id) is None and run.claim.id not in self._ended_early:
                 self._take_over(run)
+        self._take_over_hooks()
         self._are_known = True
         self._ended_early.clear()
 
@@ -101,6 +100,14 @@ class UnderWay:
         elif self._queue.limits.holds(claim.name, claim.grp):
             self._ask(claim.id, claim.run, "paused")
         self._overdue.guard(run)
+
+    def _take_over_hooks(self) -> None:
+        """Those under way take the places of hooks."""
+        for run in self._executors.hook_runs():
+            task_id = run.claim.id
+            if task_id not in self._hooks.claimed and task_id not in self._ended_early:
+                self._hooks.claimed.add(task_id)
+                self._overdue.guard(run)
 
     # Stopping
 

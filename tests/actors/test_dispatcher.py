@@ -485,6 +485,27 @@ def test_a_successor_does_not_count_a_run_whose_end_it_was_told() -> None:
     assert stage.claimed() == [2]
 
 
+def test_a_successor_counts_hooks_that_were_claimed_just_before_it() -> None:
+    """S-374, S-149: the same of a hook, beside which no more run than there are slots."""
+    stage = Stage(1, are_lanes_there=False)
+    stage.executors.begin(claim(11, phase=Phase.HOOK))
+    stage.tell(LanesFound((), None))
+    stage.tell(HooksDue((12,)))
+    assert stage.persistence.take(ClaimHooks) == []
+    stage.tell(RunsEnded(((11, 0.1),)))
+    assert [request.ids for request in stage.persistence.take(ClaimHooks)] == [(12,)]
+
+
+def test_a_successor_does_not_count_a_hook_whose_end_it_was_told() -> None:
+    """S-374: the executor may have it a moment longer."""
+    stage = Stage(1, are_lanes_there=False)
+    stage.executors.begin(claim(11, phase=Phase.HOOK))
+    stage.tell(RunsEnded(((11, 0.1),)))
+    stage.tell(LanesFound((), None))
+    stage.tell(HooksDue((12,)))
+    assert [request.ids for request in stage.persistence.take(ClaimHooks)] == [(12,)]
+
+
 def test_a_successor_counts_the_runs_under_way() -> None:
     """But for those that have lent their slot; it guards those that were asked to stop anew."""
     executors = FakeExecutors()

@@ -129,8 +129,9 @@ class Calls:
 
     @staticmethod
     def _function(task: Task[..., Any], phase: int) -> Callable[..., Any]:
-        definition = task.definition
-        function = {Phase.FINALIZER: definition.finalizer, Phase.HOOK: definition.hook}.get(Phase(phase), task.fn)
+        if phase == Phase.BODY:
+            return task.fn
+        function = task.definition.finalizer if phase == Phase.FINALIZER else task.definition.hook
         return _nothing if function is None else function
 
     # Ends

@@ -50,6 +50,10 @@ class Office(Stage, Protocol):
         """A limit may be this from now on."""
         ...
 
+    def hurried(self) -> None:
+        """Something may be made due by hand from now on."""
+        ...
+
 
 KINDS = (
     ("submit", 10),
@@ -241,6 +245,7 @@ class Client:
         task_id = self._pick()
         if task_id is not None:
             reply: Reply[bool] = Reply()
+            self._office.hurried()
             yield from self._ask(RunNow(task_id, reply), reply)
 
     def _press(self) -> Iterator[Pause]:

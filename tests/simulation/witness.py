@@ -56,8 +56,10 @@ class Witness:
     over: dict[tuple[int, int, int, int], str] = field(default_factory=dict)
     """(task, round, phase, retries) to how a run of it ended in this process, where it was an end."""
     finalizers: set[tuple[int, int]] = field(default_factory=set)
-    dues: dict[tuple[int, int], int] = field(default_factory=dict)
-    """(series, due time) to the task that ran for it."""
+    dues: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    """(series, due time, what was made due by hand until then) to the task that ran for it."""
+    by_hand: int = 0
+    """How often something may have been made due by hand: a series twice in a millisecond, where a run takes none."""
     started: set[tuple[int, int]] = field(default_factory=set)
     """(task, run) whose start was seen committed."""
     rated: int = 0
@@ -106,7 +108,7 @@ class Witness:
         """A body is called for one due time, once all that it waits for has settled, and within its time to live."""
         claim = run.claim
         if claim.series_id is not None and claim.run_at_ms is not None and claim.retries == 0:
-            other = self.dues.setdefault((claim.series_id, claim.run_at_ms), claim.id)
+            other = self.dues.setdefault((claim.series_id, claim.run_at_ms, self.by_hand), claim.id)
             if other != claim.id:
                 raise Violation(f"series {claim.series_id} fired twice at {claim.run_at_ms}: {other}, {claim.id} (M6)")
         started_ms = claim.started_at_ms or 0

@@ -594,6 +594,9 @@ class World:
         """A machine on which the disk has its limit."""
         return ResourceSnapshot(0.1, 10_000.0, 0.0, 0.0, 0.0)
 
+    def hurried(self) -> None:
+        self.witness.by_hand += 1
+
     def tuned(self, kind: str, name: str, value: int | RateLimit | None) -> None:
         """See ``Office``."""
         self._bounds.widen(kind, name, value)

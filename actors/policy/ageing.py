@@ -59,34 +59,36 @@ class Steps:
     def __init__(self, ages: Ages | None, steady_ms: int) -> None:
         self._ages = ages
         self._steady_ms = steady_ms
-        self._heap: list[tuple[int, int]] = []
-        """(steady ms, task): when the effective priority of a task in memory changes next."""
+        self._tasks: dict[int, list[int]] = {}
+        """By steady ms, tasks in memory whose effective priority changes then: many were submitted in one moment."""
+        self._times: list[int] = []
+        """A heap of these."""
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return sum(map(len, self._tasks.values()))
 
-    def order_of(self, task: Ready) -> Order:
-        """The task's place by now."""
+    def place(self, task: Ready) -> tuple[Order, int | None]:
+        """The task's place by now, and when that changes by the steady clock; None: never."""
         ages = self._ages
         if ages is None:
-            return (task.priority, task.phase, task.id)
-        effective, _ = ages.level(task.priority, max(0, self._steady_ms - task.since_ms))
-        return (effective, task.phase, task.id)
+            return (task.priority, task.phase, task.id), None
+        effective, step_ms = ages.level(task.priority, max(0, self._steady_ms - task.since_ms))
+        return (effective, task.phase, task.id), None if step_ms is None else self._steady_ms + step_ms
 
-    def watch(self, task: Ready) -> None:
-        """Tell when that changes, once."""
-        if self._ages is None:
-            return
-        _, step_ms = self._ages.level(task.priority, max(0, self._steady_ms - task.since_ms))
-        if step_ms is not None:
-            heapq.heappush(self._heap, (self._steady_ms + step_ms, task.id))
+    def watch(self, task_id: int, at_ms: int) -> None:
+        """Tell of the task then, once."""
+        found = self._tasks.get(at_ms)
+        if found is None:
+            found = self._tasks[at_ms] = []
+            heapq.heappush(self._times, at_ms)
+        found.append(task_id)
 
     def due(self, steady_ms: int) -> Iterator[int]:
         """It is so late: the tasks that were watched and have reached their next step. Some have left since."""
         self._steady_ms = steady_ms
-        while self._heap and self._heap[0][0] <= steady_ms:
-            yield heapq.heappop(self._heap)[1]
+        while self._times and self._times[0] <= steady_ms:
+            yield from self._tasks.pop(heapq.heappop(self._times))
 
     def next_in_s(self) -> float | None:
         """Seconds until the next step; None: there is none."""
-        return (self._heap[0][0] - self._steady_ms) / 1000 if self._heap else None
+        return (self._times[0] - self._steady_ms) / 1000 if self._times else None

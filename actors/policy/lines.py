@@ -18,23 +18,52 @@ Place = tuple[int, int]
 """Where a task stands in its lane: (phase, id), or (since when it waits, id) where tasks age."""
 START: Final[Place] = (-(1 << 62), 0)
 END: Final[Place] = (1 << 62, 0)
+STALE: Final = 64
+"""Places in a heap that nobody stands at any more, beyond as many as are of use, before they are cleared out."""
 
 
-class Bin:
-    """Lines that wait for the same thing, the most urgent first. A line is in one bin at a time; what it left is forgotten late."""
+class _Lines:
+    """Lines in a heap by the orders that they had when they were put in; those of another order by now are forgotten late.
 
-    __slots__ = ("_count", "_heap")
+    Where waiting raises priority, what is forgotten lies behind what is not, and would never come up to be taken out: so it is
+    cleared out once there is more of it than of the rest.
+    """
+
+    __slots__ = ("_count", "_heap", "_most")
 
     def __init__(self) -> None:
         self._heap: list[tuple[Order, int, Line]] = []
         self._count = 0
+        self._most = STALE
+
+    def _add(self, line: "Line") -> None:
+        if line.order is None:
+            return
+        self._count += 1
+        heapq.heappush(self._heap, (line.order, self._count, line))
+        if len(self._heap) > self._most:
+            places = {entry[2]: entry for entry in self._heap if entry[0] == entry[2].order}
+            self._heap = sorted(entry for line, entry in places.items() if self._has(line))
+            self._most = 2 * len(self._heap) + STALE
+
+    def _has(self, line: "Line") -> bool:
+        """Whether the line is one of these still, as far as is known here."""
+        del line
+        return True
+
+
+class Bin(_Lines):
+    """Lines that wait for the same thing, the most urgent first. A line is in one bin at a time."""
+
+    __slots__ = ()
 
     def push(self, line: "Line") -> None:
         """The line is in this bin now, by its present order."""
         line.bin = self
-        if line.order is not None:
-            self._count += 1
-            heapq.heappush(self._heap, (line.order, self._count, line))
+        self._add(line)
+
+    def _has(self, line: "Line") -> bool:
+        return line.bin is self
 
     def others_from(self) -> Order | None:
         """No line but the first comes before this; None: there is no other."""
@@ -51,20 +80,14 @@ class Bin:
         return None
 
 
-class Watch:
-    """Lines that are looked at apart from the bins they are in, the most urgent first. What has changed is forgotten late."""
+class Watch(_Lines):
+    """Lines that are looked at apart from the bins they are in, the most urgent first."""
 
-    __slots__ = ("_count", "_heap")
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[Order, int, Line]] = []
-        self._count = 0
+    __slots__ = ()
 
     def note(self, line: "Line") -> None:
         """The line is to be looked at, by its present order."""
-        if line.order is not None:
-            self._count += 1
-            heapq.heappush(self._heap, (line.order, self._count, line))
+        self._add(line)
 
     def first(self, is_there: "Callable[[Line], bool]") -> "Line | None":
         """The most urgent line of which that is so still."""
@@ -146,6 +169,8 @@ class Line:
             return
         self._orders[task.id] = order
         heapq.heappush(self._heap, order)
+        if len(self._heap) > 2 * len(self._orders) + STALE:
+            self._heap = sorted(self._orders.values())
         if len(self._members) == 1 or self.order is None or order < self.order:
             self.order = order
         elif before == self.order:

@@ -13,7 +13,7 @@ from millrace.actors.policy import window
 from millrace.actors.policy.ageing import Ages, Steps
 from millrace.actors.policy.held import Held
 from millrace.actors.policy.limits import Limits
-from millrace.actors.policy.lines import Line, Place
+from millrace.actors.policy.lines import Line, Order, Place
 from millrace.actors.policy.scopes import Scope, Scopes, blocker
 from millrace.actors.policy.standing import Standing
 from millrace.actors.policy.starts import Aside, Gate, Holding, Wanting, lacking_slots
@@ -85,9 +85,11 @@ class ReadyQueue:
         for task_id in self._steps.due(steady_ms):
             line = self._of_task.get(task_id)
             task = None if line is None else line.get(task_id)
-            # One that was put in twice has two of these: only that which finds its level changed goes on to the next.
-            if line is not None and task is not None and self._steps.order_of(task) != line.order_of(task_id):
-                self._put(line, task)
+            if line is not None and task is not None:
+                place = self._steps.place(task)
+                # One that was put in twice has two of these: only that which finds its level changed goes on to the next.
+                if place[0] != line.order_of(task_id):
+                    self._stand(line, task, *place)
 
     def offer(self, tasks: Iterable[Ready]) -> None:
         """Tasks have become ready, or changed their place. What the horizon of its lane does not cover stays in the store."""
@@ -327,11 +329,16 @@ class ReadyQueue:
     # Lines
 
     def _put(self, line: Line, task: Ready) -> None:
-        before = line.order
         self._of_task[task.id] = line
-        line.add(task, self._steps.order_of(task))
-        self._steps.watch(task)
+        self._stand(line, task, *self._steps.place(task))
         self._standing.count_demand(line)
+
+    def _stand(self, line: Line, task: Ready, order: Order, until_ms: int | None) -> None:
+        """The task has this place in the line, until another comes by the passing of time."""
+        before = line.order
+        line.add(task, order)
+        if until_ms is not None:
+            self._steps.watch(task.id, until_ms)
         if line.order != before:
             self._standing.to_open(line)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from millrace.actors.policy import window
+from millrace.actors.policy import lines, window
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Bin, Line, Place
 from millrace.actors.policy.queue import ReadyQueue
@@ -92,8 +92,8 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(page=st.integers(1, 3), aging=st.sampled_from([None, QUICK]), has_rates=st.booleans(), data=st.data())
     def begin(self, page: int, aging: Aging | None, has_rates: bool, data: st.DataObject) -> None:
-        """Small pages, so that most is in the store."""
-        window.LEAST_PAGE, window.MOST_PAGE, window.WINDOW = page, 2 * page, 4 * page
+        """Small pages, so that most is in the store, and heaps that are cleared out all the time."""
+        window.LEAST_PAGE, window.MOST_PAGE, window.WINDOW, lines.STALE = page, 2 * page, 4 * page, 0
         self.aging, self.has_rates = aging, has_rates
         self.now = 0.0
         self.tokens = {name: float(limit.burst) for name, limit in (RATES | GROUP_RATES).items()}
@@ -122,8 +122,8 @@ class Machine(RuleBasedStateMachine):
         return round(self.now * 1000)
 
     def teardown(self) -> None:
-        """Pages of their usual size again."""
-        window.LEAST_PAGE, window.MOST_PAGE, window.WINDOW = 16, 1024, 2048
+        """Pages and heaps of their usual size again."""
+        window.LEAST_PAGE, window.MOST_PAGE, window.WINDOW, lines.STALE = 16, 1024, 2048, 64
 
     @rule(
         lanes=st.lists(
@@ -652,3 +652,19 @@ def test_a_page_that_was_on_its_way_when_the_queue_was_read_anew_ends_its_lane()
     queue.read_all_anew()
     queue.extend(page.lane, (), page.after, page.limit)
     assert queue.pages() == []
+
+
+def test_heaps_do_not_grow_as_time_goes_by() -> None:
+    """S-081, S-268: a backlog that grows older and older takes no more memory, in its lines, in the open, or past all shares."""
+    lanes = [make_lane("a::x", group, None, 255) for group in ("g", "h")]
+    limits = Limits(1, default_weight=2)
+    queue, _ = make(
+        limits, [ready(n, lanes[n % 2]) for n in range(1, 21)], Aging(grace=0, interval=1, ceiling=0, urgent=250)
+    )
+    queue.start(queue.choose() or pytest.fail("expected a task"))
+    for second in range(1, 250):
+        queue.at(float(second), second * 1000)
+    standing = queue._standing
+    bins = [found for found in standing._open.values() if found]
+    heaps = [line._heap for line in queue._window.lines.values()] + [found._heap for found in bins]
+    assert max(map(len, [*heaps, standing._past_share._heap])) < 150

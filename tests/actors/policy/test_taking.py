@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.actors.policy import window
+from millrace.actors.policy import lines, window
 from millrace.actors.policy.limits import Limits
 from millrace.actors.policy.lines import Place
 from millrace.actors.policy.queue import ReadyQueue
@@ -152,6 +152,7 @@ def test_several_starts_at_once_are_the_same_as_one_by_one(plan: Plan, page: int
     with pytest.MonkeyPatch.context() as patch:
         for name, size in (("LEAST_PAGE", page), ("MOST_PAGE", 2 * page), ("WINDOW", 4 * page)):
             patch.setattr(window, name, size)
+        patch.setattr(lines, "STALE", 0)
         short, long = Stage(plan, is_short=True), Stage(plan, is_short=False)
     assert short.starts == long.starts
     assert short.shares == long.shares

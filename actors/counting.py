@@ -16,7 +16,7 @@ def count_child(ledger: Ledger, parent: Row, child: Row, status: str) -> None:
     """A child has settled: the parent's counters move, and where it is one failure too many, the parent is closed."""
     parent.child_active -= 1
     note_bytes(parent, child.bytes_done)
-    child_moved(ledger, parent)
+    ledger.children_counted(parent)
     tell_child_settled(ledger, parent, child.id, TaskStatus(status))
     if TaskStatus(status) in FAILED_ENDS:
         parent.child_failed += 1
@@ -38,11 +38,6 @@ def note_bytes(parent: Row, done: int | None) -> None:
     """From now on the row says that there are bytes to sum up below it: at its end, and after a restart."""
     if done is not None:
         parent.bytes_done = max(parent.bytes_done or 0, done)
-
-
-def child_moved(ledger: Ledger, parent: Row) -> None:
-    """The parent is written, and everybody who shows its progress hears of it."""
-    ledger.children_counted(parent)
 
 
 def _describe_failure(child_id: int, name: str, label: str, status: str, error: str | None) -> str:

@@ -79,6 +79,7 @@ class Ledger:
         self._rows: dict[int, Row] = {}
         self._dirty: dict[int, Row] = {}
         self._moved: dict[int, Row] = {}
+        self._counted: dict[int, Row] = {}
         self._settled: dict[int, tuple[Any, ...]] = {}
         self._sums: dict[int, tuple[int, int]] = {}
         """Round and children of settled parents some of whose children have told of bytes."""
@@ -120,9 +121,9 @@ class Ledger:
         """The row is to be written back, but only its way to a start has changed: ``Writer.update_ways``."""
         self._moved[row.id] = row
 
-    def children_counted(self, row: Row) -> None:
-        """The row's children were counted anew."""
-        self._dirty[row.id] = row
+    def children_counted(self, row: Row, *, is_all: bool = False) -> None:
+        """The row's children were counted anew; with ``is_all``, nothing but their counts and bytes has changed."""
+        (self._counted if is_all else self._dirty)[row.id] = row
         self.effects.moved_parents[row.id] = ParentCount(
             row.id, row.parent_id, row.child_total - row.child_active, row.child_total, row.round
         )
@@ -184,6 +185,7 @@ class Ledger:
         if row.id not in self._rounds:  # the record of a rerun that ends as it begins says what it began with
             self._dirty.pop(row.id, None)
         self._moved.pop(row.id, None)
+        self._counted.pop(row.id, None)
         if row.is_flow:
             self._ended_flows.append(row.id)
         if row.child_total and row.bytes_done is not None:
@@ -280,10 +282,12 @@ class Ledger:
             self.writer.replace_tags(list(self._retagged.items()))
             self._retagged = {}
         self.edges.write()
-        if self._dirty or self._moved:
+        if self._dirty or self._moved or self._counted:
+            counted = [row for task_id, row in self._counted.items() if task_id not in self._dirty]
+            self.writer.update_child_counts(counted)
             self.writer.update_ways([row for task_id, row in self._moved.items() if task_id not in self._dirty])
             self.writer.update_rows(list(self._dirty.values()))
-            self._dirty, self._moved = {}, {}
+            self._dirty, self._moved, self._counted = {}, {}, {}
         if self._rounds:
             self.writer.begin_rounds(list(self._rounds.values()))
             self._rounds = {}

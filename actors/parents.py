@@ -51,7 +51,8 @@ def count_new_child(ledger: Ledger, parent: Row) -> None:
     """A child comes: a finalizer that has not started waits for it too."""
     parent.child_total += 1
     parent.child_active += 1
-    if parent.phase == Phase.FINALIZER and not parent.executing and parent.phase_runs == 0:
+    waits_again = parent.phase == Phase.FINALIZER and not parent.executing and parent.phase_runs == 0
+    if waits_again:
         parent.phase, parent.status = Phase.CHILDREN, TaskStatus.WAITING.value
         ledger.tell(events.Waiting, parent, children=parent.child_active)
-    ledger.children_counted(parent)
+    ledger.children_counted(parent, is_all=not waits_again)

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Final
 
 from millrace.actors import pausing
-from millrace.actors.counting import child_moved, note_bytes, tell_child_settled
+from millrace.actors.counting import note_bytes, tell_child_settled
 from millrace.actors.ledger import Ledger
 from millrace.actors.policy import ends
 from millrace.actors.policy.ends import Step
@@ -90,7 +90,7 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
         if outcome.parent_id is not None:
             _count_leaf(ledger, outcome, outcome.parent_id, parents)
     for parent in parents.values():
-        child_moved(ledger, parent)
+        ledger.children_counted(parent, is_all=True)
     for parent in parents.values():
         if ledger.row(parent.id) is parent:  # not settled already, with another of them
             advance(ledger, [parent])

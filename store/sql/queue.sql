@@ -41,6 +41,11 @@ UPDATE task SET
     waited_ms = e.value ->> 9, effective = e.value ->> 10
 FROM jsonb_each(:ways) AS e WHERE task.id = e.value ->> 0;
 
+-- name: update_child_counts
+-- Only what a row's children count. An element: id, child_total, child_active, bytes_done.
+UPDATE task SET child_total = e.value ->> 1, child_active = e.value ->> 2, bytes_done = e.value ->> 3
+FROM jsonb_each(:counts) AS e WHERE task.id = e.value ->> 0;
+
 -- name: insert_tasks
 -- An element is what a row has of its own, in the order of millrace.model.rows.NewRow; what all of them share is bound:
 -- forty values to be found in each element took more than half of the statement's time. :started_at_ms is NULL, or the

@@ -196,6 +196,19 @@ def test_a_row_on_its_way_to_a_start_keeps_what_changes_there_and_nothing_else(w
     assert stored(writer)[0] == before | changed
 
 
+def test_what_children_count_is_written_alone(writer: Writer) -> None:
+    """How many there are, how many of them are active, and their bytes; the rest of the row stays as it is."""
+    writer.insert_tasks([new(500), new(501)])
+    before = stored(writer)
+    rows = writer.load_rows([500, 501])
+    for row in rows:
+        row.child_total, row.child_active, row.bytes_done = row.id, 7, 900 + row.id
+        row.status, row.child_failed = "waiting", 3
+    writer.update_child_counts(rows)
+    counts = [{"child_total": at, "child_active": 7, "bytes_done": 900 + at} for at in (500, 501)]
+    assert stored(writer) == [row | written for row, written in zip(before, counts, strict=True)]
+
+
 def test_a_claim_has_each_column_in_its_field(writer: Writer) -> None:
     """The start is committed with the run's number, its time and its count; the claim says the same."""
     writer.insert_tasks([new(500)])

@@ -57,7 +57,7 @@ def report(site: Site) -> Figures:
 
 
 def drain(site: Site, *, tells: bool, hears: tuple[type[Event], ...], reads_later: bool = False) -> Figures:
-    """Rate from the first submit to the last row of the history, submitting and telling included.
+    """Rate from the first submit to the last row of the history, submitting and telling included, and what all threads used for it.
 
     Hearing, too, unless the subscriber reads later: its thread takes its time from the others, whatever it does with the events.
     """
@@ -78,16 +78,21 @@ def drain(site: Site, *, tells: bool, hears: tuple[type[Event], ...], reads_late
             if not reads_later:
                 reader.start()
         tally.expect(count)
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         for first in range(0, count, _BATCH):
             scheduler.submit_batch([task.call(number) for number in range(first, min(first + _BATCH, count))])
         until_settled(scheduler, tally, count)
-        took_s = time.perf_counter() - began
+        took_s, used_s = time.perf_counter() - began, time.process_time() - used
         if reader is not None and reads_later:
             reader.start()
     if reader is not None:
         reader.join()
-    return {"rate": count / took_s, "us_per_task": took_s / count * 1e6, "events": float(heard)}
+    return {
+        "rate": count / took_s,
+        "us_per_task": took_s / count * 1e6,
+        "cpu_us_per_task": used_s / count * 1e6,
+        "events": float(heard),
+    }
 
 
 CASE = Case(
@@ -105,6 +110,7 @@ CASE = Case(
     columns=(
         Column("rate", "a second"),
         Column("us_per_task", "us a task", 1),
+        Column("cpu_us_per_task", "us of cpu", 1),
         Column("events", "events"),
         Column("progress_us", "us progress", 2),
         Column("add_bytes_us", "us add_bytes", 2),

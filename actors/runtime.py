@@ -260,9 +260,16 @@ class Runtime:
             self._refuse_mail(self._failure or SchedulerStopped())  # it may have come in behind the last actor
 
     def await_turn(self) -> None:
-        """Wait until all that the store is at is committed and told: what is committed later knows of who listens now."""
+        """Wait until all that the store is at is committed and told: what is committed later knows of who listens now.
+
+        Raises:
+            SchedulerStopped: nothing will be told any more.
+        """
         if self._state in (Phases.OPEN, Phases.RUNNING, Phases.STOPPING):
             self.roster.await_turn()
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
 
     def _check(self) -> None:
         self.guard.check()

@@ -7,13 +7,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from millrace.context import Context
 from millrace.model.codec import UndecodablePayload
 from millrace.model.errors import InterruptReason, InvalidTask, TaskInterrupted
 from millrace.model.io import encode_moved
 from millrace.model.migration import Unmigratable
+from millrace.model.names import storable
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Phase, since_ms
 from millrace.retrying import Policy, decode_options
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from millrace.task import Task
 
 log = logging.getLogger("millrace.tasks")
-
-MAX_TEXT: Final = 64 * 1024
-"""Characters of an error and of a traceback that are kept."""
 
 _here = threading.local()
 
@@ -200,14 +198,14 @@ class Calls:
             run,
             RunKind.FAILED,
             started,
-            error=text[:MAX_TEXT],
+            error=storable(text),
             trace=None if error is None else _trace(error),
             retryable=policy.is_retryable(timeout),
             delay=policy.delay_s(timeout, run.claim.retries),
         )
 
     def _unrunnable(self, run: Run, reason: str) -> RunOutcome:
-        return self._outcome(run, RunKind.UNRUNNABLE, time.monotonic(), error=_clean(reason))
+        return self._outcome(run, RunKind.UNRUNNABLE, time.monotonic(), error=storable(reason))
 
     def _outcome(
         self,
@@ -286,7 +284,7 @@ def _describe(error: BaseException) -> str:
         message = str(error)
     except BaseException:  # noqa: BLE001 - somebody's __str__ may raise anything
         return f"<unprintable {name}>"
-    return _clean(f"{name}: {message}" if message else name)
+    return storable(f"{name}: {message}" if message else name)
 
 
 def _trace(error: BaseException) -> str:
@@ -295,12 +293,6 @@ def _trace(error: BaseException) -> str:
         frames = error.__traceback__
         inner = frames.tb_next if frames is not None else None
         lines = traceback.TracebackException(type(error), error, inner or frames).format()
-        return _clean("".join(lines))
+        return storable("".join(lines))
     except BaseException:  # noqa: BLE001 - the same, while its parts are printed
         return f"<unprintable traceback of {type(error).__name__}>"
-
-
-def _clean(text: str) -> str:
-    """As the store can hold it: no NUL, no lone surrogate, no more than ``MAX_TEXT`` bytes."""
-    raw = text[:MAX_TEXT].replace("\0", "\\x00").encode("utf-8", "backslashreplace")
-    return raw[:MAX_TEXT].decode("utf-8", "ignore")

@@ -11,6 +11,7 @@ from millrace.context import Place
 from millrace.model.codec import encode_json
 from millrace.model.durations import Seconds
 from millrace.model.errors import InvalidTask
+from millrace.model.names import storable
 from millrace.model.records import CancelResult, ChildSummary, Json, TaskId, TaskRecord
 from millrace.model.statuses import TaskStatus
 from millrace.store import records
@@ -108,7 +109,7 @@ class Flow:
         if not isinstance(given, str) or not given:
             raise InvalidTask("error: expected a text that says why, got none")
         reply: Reply[None] = Reply()
-        self._core.runtime.ask(EndFlow(self.id, "fail", error, self._encode_given(state), reply), reply)
+        self._core.runtime.ask(EndFlow(self.id, "fail", storable(error), self._encode_given(state), reply), reply)
 
     def cancel(self, *, state: Json = UNSET) -> CancelResult:
         """Cancel the flow and its children, writing the state in the transaction that records the cancel.

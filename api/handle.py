@@ -92,7 +92,10 @@ class TaskHandle(Generic[R]):
         return cast("R", self._value(self.wait(timeout)))
 
     def future(self) -> Future[R]:
-        """The same value or exception as a future. Cancelling the future gives up the waiting, not the task."""
+        """The same value or exception as a future. Cancelling the future gives up the waiting, not the task.
+
+        A body that waits for a future keeps its slot meanwhile, as nobody knows of it; ``wait`` and ``result`` lend it.
+        """
         return self._core.futures.of(self.id, self._value)
 
     def cancel(self) -> bool:

@@ -193,6 +193,9 @@ class Looking(Operations):
             domain: of task events only this domain's; events of no task come through.
             task: of task events only this task's, in the same way.
             maxsize: events kept for a slow reader, at least 1; the oldest go first, and are counted.
+
+        Raises:
+            TypeError, ValueError: an argument is not as said. SchedulerStopped: after ``stop()``, as nothing would end it.
         """
         subscription = Subscription(
             self._runtime.hub,
@@ -201,7 +204,11 @@ class Looking(Operations):
             task=None if task is None else self._core.name_of(task),
             maxsize=at_least("maxsize", maxsize, 1),
         )
-        self._runtime.await_turn()
+        try:
+            self._runtime.await_turn()
+        except BaseException:
+            subscription.close()
+            raise
         return subscription
 
 

@@ -323,7 +323,7 @@ class ForkedProcess(MillraceError):
     def __init__(self, owner_pid: int, pid: int) -> None:
         super().__init__(
             f"expected use in process {owner_pid}, which made this object, got process {pid}, forked from it; "
-            "open a Client in the child"
+            "make a Scheduler in the child, which submits and reads without start()"
         )
         self.owner_pid = owner_pid
         self.pid = pid

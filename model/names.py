@@ -1,4 +1,4 @@
-"""The bounds of what a user names things with: task and domain names, groups, keys, labels."""
+"""The bounds of what a user names things with: task and domain names, groups, keys, labels; and of the errors that are kept."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ MAX_KEY_BYTES: Final = 512
 MAX_LABEL_LENGTH: Final = 512
 MAX_NAME_LENGTH: Final = 128
 MAX_GROUP_LENGTH: Final = 256
+MAX_TEXT: Final = 64 * 1024
+"""Bytes of an error and of a traceback that are kept."""
 QUALIFIER: Final = "::"
 """Between a domain's name and a task's, so neither may hold it."""
 
@@ -106,3 +108,9 @@ def check_text(what: str, text: object, least: int, most: int) -> str:
             f"{what}: expected text that UTF-8 can hold, got a lone surrogate in {text!a}", field=field
         ) from None
     return str.__str__(text)
+
+
+def storable(text: str) -> str:
+    """An error or a traceback as the store can hold it: no NUL, no lone surrogate, no more than ``MAX_TEXT`` bytes."""
+    raw = text[:MAX_TEXT].replace("\0", "\\x00").encode("utf-8", "backslashreplace")
+    return raw[:MAX_TEXT].decode("utf-8", "ignore")

@@ -271,6 +271,8 @@ def test_after_the_stop(any_stage: Stage, domain: Domain) -> None:
         lambda: scheduler.flow("f"),
         lambda: scheduler.open_flow(1),
         lambda: scheduler.spawn_child(1, cast.work.call(2)),
+        scheduler.subscribe,
+        scheduler.domain("play").subscribe,
         lambda: outcome.wait(1),
         lambda: outcome.wait(0),
         lambda: outcome.result(1),

@@ -487,3 +487,12 @@ def test_a_cancelled_flow_goes_on_after_a_restart(stage: Stage, domain: Domain) 
     assert second.task(flow.id).status is TaskStatus.CANCELLING
     gate.open()
     await_status(second, flow.id, TaskStatus.CANCELLED)
+
+
+def test_any_error_can_be_told(stage: Stage, domain: Domain) -> None:
+    """S-094: what cannot be stored is spelled out, as in the errors of bodies, and more than 64 KiB are cut off."""
+    scheduler = stage.started(domain)
+    for error, kept in (("no \ud800 \0", "no \\ud800 \\x00"), ("é" * 100_000, "é" * 32_768)):
+        flow = scheduler.flow("trip")
+        flow.fail(error)
+        assert flow.wait(WAIT_S).error == kept

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -265,7 +266,11 @@ class PauseMachine(RuleBasedStateMachine):
         assert check(self.session.writer.connection, structure=False) == []
 
 
+pytestmark = pytest.mark.timeout(3600)  # with the long profile
 TestPauses = PauseMachine.TestCase
 TestPauses.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=settings.default.max_examples * 2,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )

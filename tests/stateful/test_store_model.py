@@ -400,7 +400,10 @@ def _row(task: Task) -> tuple[Any, ...]:
     )
 
 
+pytestmark = pytest.mark.timeout(3600)  # with the long profile
 StoreMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=settings.default.max_examples * 3 // 5,
+    stateful_step_count=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 test_the_store_does_what_the_model_does = StoreMachine.TestCase

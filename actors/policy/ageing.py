@@ -1,9 +1,10 @@
 """How waiting makes a task more urgent: S-268 to S-270. In whole milliseconds, so that nothing is gained a moment early."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final
 
+from millrace.actors.policy import lines
 from millrace.actors.policy.lines import Order
 from millrace.model.durations import seconds_to_ms, to_seconds
 from millrace.model.limits import Aging
@@ -54,18 +55,22 @@ class Steps:
     Args:
         ages: how waiting raises priority; None: not at all.
         steady_ms: the steady clock.
+        in_memory: the tasks in memory, by id.
     """
 
-    def __init__(self, ages: Ages | None, steady_ms: int) -> None:
+    def __init__(self, ages: Ages | None, steady_ms: int, in_memory: Container[int] = ()) -> None:
         self._ages = ages
         self._steady_ms = steady_ms
+        self._in_memory = in_memory
+        self._count = 0
+        self._most = lines.STALE
         self._tasks: dict[int, list[int]] = {}
         """By steady ms, tasks in memory whose effective priority changes then: many were submitted in one moment."""
         self._times: list[int] = []
         """A heap of these."""
 
     def __len__(self) -> int:
-        return sum(map(len, self._tasks.values()))
+        return self._count
 
     def place(self, task: Ready) -> tuple[Order, int | None]:
         """The task's place by now, and when that changes by the steady clock; None: never."""
@@ -82,12 +87,27 @@ class Steps:
             found = self._tasks[at_ms] = []
             heapq.heappush(self._times, at_ms)
         found.append(task_id)
+        self._count += 1
+        if self._count > self._most:
+            self._clear()
+
+    def _clear(self) -> None:
+        """Forget those that have left memory since: most tasks start long before they become more urgent."""
+        here = {
+            at_ms: [one for one in dict.fromkeys(ids) if one in self._in_memory] for at_ms, ids in self._tasks.items()
+        }
+        self._tasks = {at_ms: ids for at_ms, ids in here.items() if ids}
+        self._times = sorted(self._tasks)
+        self._count = sum(map(len, self._tasks.values()))
+        self._most = 2 * self._count + lines.STALE
 
     def due(self, steady_ms: int) -> Iterator[int]:
         """It is so late: the tasks that were watched and have reached their next step. Some have left since."""
         self._steady_ms = steady_ms
         while self._times and self._times[0] <= steady_ms:
-            yield from self._tasks.pop(heapq.heappop(self._times))
+            due = self._tasks.pop(heapq.heappop(self._times))
+            self._count -= len(due)
+            yield from due
 
     def next_in_s(self) -> float | None:
         """Seconds until the next step; None: there is none."""

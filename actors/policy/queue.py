@@ -60,7 +60,7 @@ class ReadyQueue:
         self._together = Together(
             scopes, standing, self._held, self._window, of_task=self._of_task, is_gate_open=is_gate_open
         )
-        self._steps = Steps(ages, steady_ms)
+        self._steps = Steps(ages, steady_ms, self._of_task)
 
     def __len__(self) -> int:
         return len(self._of_task)

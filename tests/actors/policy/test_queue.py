@@ -668,3 +668,16 @@ def test_heaps_do_not_grow_as_time_goes_by() -> None:
     bins = [found for found in standing._open.values() if found]
     heaps = [line._heap for line in queue._window.lines.values()] + [found._heap for found in bins]
     assert max(map(len, [*heaps, standing._past_share._heap])) < 150
+
+
+def test_what_has_started_leaves_nothing_that_would_have_aged() -> None:
+    """S-268, S-081: a thousand tasks that come and start within the grace are waited for no more."""
+    lane = make_lane("a::x", None, None, 128)
+    queue, store = make(Limits(1), [], Aging(grace=300, interval=60))
+    for n in range(1, 1001):
+        queue.at(n / 1000, n)
+        store.tasks[n] = ready(n, lane, since_ms=n)
+        queue.offer([store.tasks[n]])
+        assert start_all(queue, store) == [n]
+        queue.release(n)
+    assert len(queue._steps) < 100

@@ -75,6 +75,8 @@ def retry(*, terms: tuple[str, ...], db: Path, wants_json: bool, yes: bool, dry_
 
 def _chosen(terms: tuple[str, ...], statuses: frozenset[TaskStatus]) -> Query:
     query = parsed(terms)
+    if query == Query():  # a variable of a script that is empty, and not everything there is
+        raise click.UsageError("expected ids or a filter, got an empty one", click.get_current_context())
     chosen = query.within(statuses)
     if not chosen.statuses:
         words = ", ".join(sorted(status.value for status in statuses))

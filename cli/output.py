@@ -19,9 +19,19 @@ _STYLES: Final = {
     "completed": "green",
 }
 
+
+class _File(click.Path):
+    """Not an empty name, which a path would take for the present directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("expected the name of a file, got an empty one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 db_option = click.option(
     "--db",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_File(dir_okay=False, path_type=Path),
     default=Path("millrace.db"),
     show_default=True,
     metavar="FILE",

@@ -68,6 +68,23 @@ def test_cancel_says_how_many_first(db: Path) -> None:
     assert [status(db, id) for id in (1, 2, 3)] == ["cancelled"] * 3
 
 
+@pytest.mark.parametrize("what", ["cancel", "retry"])
+@pytest.mark.parametrize("words", [("",), (" ", "")])
+def test_an_empty_filter_is_not_everything(db: Path, what: str, words: tuple[str, ...]) -> None:
+    """A script's variable that is empty cancels and repeats nothing."""
+    done = command(what, *words, "--yes", db=db)
+    assert (done.code, done.output) == (2, "")
+    assert "expected ids or a filter, got an empty one" in done.errors
+    assert [status(db, id) for id in (1, 2, 3, 4)] == ["pending"] * 3 + ["failed"]
+
+
+def test_an_empty_name_is_no_store() -> None:
+    """An option without a value is said to be one, not looked for in the present directory."""
+    done = command("ls", "--db", "")
+    assert done.code == 2
+    assert "expected the name of a file, got an empty one" in done.errors
+
+
 def test_cancel_by_id(db: Path) -> None:
     """One that has ended another way is not cancelled, and that is said."""
     assert command("cancel", 1, 2, "--json", db=db).json["ids"] == [1, 2]

@@ -93,7 +93,7 @@ def test_an_error_survives_pickling(error: BaseException) -> None:
         (EXAMPLES[11], ["7 -> 8 -> 9 -> 7"]),
         (EXAMPLES[12], ["3", "4"]),
         (EXAMPLES[14], ["/s", "pid 7", "host box", "2026-01-02"]),
-        (EXAMPLES[16], ["process 7", "process 8", "Client"]),
+        (EXAMPLES[16], ["process 7", "process 8", "in the child"]),
         (EXAMPLES[19], ["report"]),
         (EXAMPLES[20], ["media::thumbnail", "task 7", "dead_letter", "no such image"]),
     ],

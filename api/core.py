@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from os import PathLike
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +39,7 @@ from millrace.preparing import Preparer, place_of
 from millrace.recurrence import code_series
 from millrace.registry import Registry
 from millrace.store import records
-from millrace.store.connection import locate
+from millrace.store.connection import locate, where_it_is
 from millrace.task import expect_submission
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class Core(Registry):
     def __init__(
         self,
         scheduler: Scheduler,
-        path: str | PathLike[str],
+        path: str,
         *,
         domains: Iterable[Domain],
         state: Iterable[object] = (),
@@ -79,8 +78,9 @@ class Core(Registry):
         self.cancel_timeout_s = settings.cancel_timeout_s
         self._rated: set[str] = set()
         """The tasks whose decorators' rates the runtime has been told of."""
+        where = where_it_is(path)
         self.runtime = Runtime(
-            lambda: locate(path),
+            lambda: locate(where),
             catalog=self,
             bodies=Calls(self),
             settings=replace(settings, task_rates=self._note_rates),

@@ -55,7 +55,8 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
     ``with Scheduler("tasks.db", domains=[media]) as scheduler:`` starts and stops it. Submitting before ``start()`` queues.
 
     Args:
-        path: the store's file, made where there is none; ":memory:" keeps everything until ``stop()``.
+        path: the store's file, made where there is none, by the working directory of this moment; ":memory:" keeps everything until
+            ``stop()``.
         domains: whose tasks it runs.
         state: objects that bodies ask for by type, with ``ctx.state``, where their domain has none.
         max_concurrency: bodies and finalizers that run at once, at least 1.

@@ -102,6 +102,18 @@ def check_path(path: object) -> str:
     return given
 
 
+def where_it_is(path: str) -> str:
+    """A checked path as it leads from the present working directory, which may be another one when it is opened.
+
+    Raises:
+        StoreError: it is relative, and the working directory is gone.
+    """
+    try:
+        return path if path == MEMORY or Path(path).is_absolute() else str(Path.cwd() / path)
+    except OSError as error:
+        raise translate_os(error, path=path) from error
+
+
 def _locate_in_memory(vfs: str | None) -> Location:
     try:
         private = PrivateDirectory()

@@ -25,6 +25,7 @@ from millrace import (
     PayloadTooLarge,
     Priority,
     Retry,
+    Scheduler,
     SchedulerStopped,
     SubmitKind,
     TaskCancelled,
@@ -853,3 +854,17 @@ def test_futures(stage: Stage, domain: Domain) -> None:
         left.result(0)
     assert outcomes[2].wait(WAIT_S).status is TaskStatus.COMPLETED
     assert outcomes[0].handle.future().result(WAIT_S) == Point(1)
+
+
+def test_a_relative_path_is_that_of_where_the_scheduler_was_made(
+    domain: Domain, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that changes its directory before it starts finds its tasks where it left them."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    scheduler = Scheduler("here.db", domains=[domain])
+    monkeypatch.chdir(elsewhere)
+    with scheduler:
+        assert (tmp_path / "here.db").exists()
+    assert list(elsewhere.iterdir()) == []

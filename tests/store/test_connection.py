@@ -11,7 +11,7 @@ import pytest
 
 from millrace.model.errors import StoreBusy, StoreError, StoreMoved, StoreReadOnly
 from millrace.store import private
-from millrace.store.connection import Location, locate, open_reader, open_writer, set_deadline
+from millrace.store.connection import Location, locate, open_reader, open_writer, set_deadline, where_it_is
 from millrace.store.faults import translated
 from millrace.store.private import PrivateDirectory
 
@@ -56,6 +56,26 @@ def test_a_path_is_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert found.real_path == str(tmp_path / "real" / "store.db")
     assert found.wal_path == str(tmp_path / "real" / "store.db-wal")
     assert found.lock_path == str(tmp_path / "real" / "store.db.lock")
+
+
+def test_a_relative_path_is_one_of_the_present_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made absolute without a look at what is there; a store in memory has no directory."""
+    monkeypatch.chdir(tmp_path)
+    assert where_it_is("link/store.db") == str(tmp_path / "link" / "store.db")
+    assert where_it_is(":memory:") == ":memory:"
+
+
+def test_a_working_directory_that_is_gone_is_an_error_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An absolute path does without."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert where_it_is("/tasks.db") == "/tasks.db"
+    with pytest.raises(StoreError, match=r"tasks\.db"):
+        where_it_is("tasks.db")
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", "\udc80.db"])

@@ -9,6 +9,7 @@
 | ``ownership``, ``fork`` | one process runs a store; a forked child keeps nothing of it |
 | ``bell`` | how that process hears that others have written |
 | ``session``, ``writer``, ``waiting`` | the one writing connection: transactions, syncs, the log; rows; locks of others |
+| ``inserts`` | how new rows travel there: what they share once for all of them |
 | ``named`` | what the parts of the writer share; they are the next two lines, and ``series``, ``pausing``, ``tuning`` |
 | ``starts``, ``keys``, ``names`` | claims and what could be claimed; who holds a key; names that changed or are unknown |
 | ``edges``, ``shelves`` | who waits for whom; the history as its pruning sees it |

@@ -6,12 +6,11 @@ from fractions import Fraction
 from typing import Final
 
 from millrace.actors.policy.filling import Claim
+from millrace.actors.policy.lines import STALE
 
 _COARSE: Final = 32
 """Bits that are rounded off where credits are compared."""
 _HALF: Final = 1 << (_COARSE - 1)
-_STALE: Final = 64
-"""Places in a heap that nobody stands at any more, beyond as many as there are groups, before they are cleared out."""
 
 
 class Tier(IntEnum):
@@ -105,7 +104,7 @@ class Row:
         group.row, group.placed = self, group.offset
         self.count += 1
         heapq.heappush(self._heap, (-coarse(group.offset), group.name, group.version, group))
-        if len(self._heap) > 2 * self.count + _STALE:
+        if len(self._heap) > 2 * self.count + STALE:
             self._heap = [each for each in self._heap if each[2] == each[3].version]
             heapq.heapify(self._heap)
 

@@ -57,7 +57,7 @@ def start_import(ctx: Context) -> int:
         flow.spawn(report.options(depends_on=loads, label=f"report of {day}"), day)
         flow.finish()
     except ParentClosed:
-        pass  # an earlier run of this body had planned it all, and died before that was stored
+        pass  # an earlier run of this body had planned it all, and died before that was stored; or a load has failed already
     return flow.id
 
 

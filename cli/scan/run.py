@@ -103,8 +103,12 @@ def _running(scheduler: Scheduler) -> Generator[None, None, None]:
     scheduler.start()
     try:
         yield
-    finally:
+    except KeyboardInterrupt:
+        raise  # the second signal, before the drain has begun: there is none, as if it had been cut short
+    except BaseException:
         _stop(scheduler)
+        raise
+    _stop(scheduler)
 
 
 def _stop(scheduler: Scheduler) -> None:

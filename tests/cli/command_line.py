@@ -55,7 +55,11 @@ class Running:
         )
 
     def end(self, timeout: float = 100) -> Ended:
-        output, _ = self.process.communicate(timeout=timeout)
+        try:
+            output, _ = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         with self._errors:
             return Ended(self.process.returncode, output, self._read_errors())
 

@@ -10,9 +10,13 @@ from command_line import Ended, Running, counts_in, millrace, settled_in, withou
 from make_tree import make_plain_tree, make_random_tree
 from reference import find_and_du
 
+from millrace.cli.scan.run import GRACE_S
+
 pytestmark = pytest.mark.crash
 
 KILLS = 10
+AT_ONCE_S = GRACE_S - 10
+"""Less than a drain takes where a directory is read for ever, on a slow machine too."""
 USR = Path("/usr")
 
 BLOCKED = [
@@ -31,6 +35,24 @@ main()
 """,
 ]
 """The command, with directories that take for ever."""
+
+TOLD_TWICE = [
+    "-c",
+    """
+import signal
+from millrace.cli.scan import command
+say = command._say
+
+def say_and_signal(console, text):
+    say(console, text)
+    if "interrupt again" in text:
+        signal.raise_signal(signal.SIGINT)
+
+command._say = say_and_signal
+"""
+    + BLOCKED[1],
+]
+"""The same, with a second signal before it has begun to wait for them."""
 
 MAKERS: dict[str, Callable[[Path], None]] = {
     "plain": lambda root: make_plain_tree(root, 5000),
@@ -108,12 +130,23 @@ def test_two_signals(tmp_path: Path) -> None:
     running.process.send_signal(signal.SIGINT)
     running.wait_for("interrupt again")
     running.process.send_signal(signal.SIGINT)
-    stopped = running.end(timeout=10)
+    stopped = running.end(timeout=AT_ONCE_S)
     assert stopped.code == 130
     assert stopped.errors.endswith("millrace: stopped at once\n")
     assert "Traceback" not in stopped.errors
     resumed = millrace(tmp_path / "home", *words, "--resume")
     assert counts_in(resumed.result) == find_and_du(tmp_path / "tree")
+
+
+def test_a_second_signal_before_the_drain(tmp_path: Path) -> None:
+    """Also where it comes while the command still says what the first one did."""
+    make_plain_tree(tmp_path / "tree", 20)
+    running = Running(tmp_path / "home", "scan", tmp_path / "tree", program=TOLD_TWICE)
+    running.wait_for("reading")
+    running.process.send_signal(signal.SIGTERM)
+    stopped = running.end(timeout=AT_ONCE_S)
+    assert stopped.code == 130
+    assert stopped.errors.endswith("millrace: stopped at once\n")
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["--db", "own store"])

@@ -23,8 +23,8 @@ def cancel(ledger: Ledger, task_id: int) -> CancelResult:
     if settled is not None:
         return CancelResult(True, True, True, TaskStatus(settled), "cancelled: nothing of it was running")
     row = ledger.row(task_id)
-    what = "children and runs" if row is not None and row.child_active else "its run"
-    reason = f"the cancel is recorded; {what} still wind down"
+    what = "children and runs still wind" if row is not None and row.child_active else "its run still winds"
+    reason = f"the cancel is recorded; {what} down"
     return CancelResult(True, True, False, TaskStatus.CANCELLING, reason)
 
 

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from hand_clock import HandClock
 from staging import Stage
 
 from millrace import Domain
@@ -27,6 +29,12 @@ def any_stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]
     made = Stage(str(tmp_path / "tasks.db") if request.param == "file" else ":memory:")
     yield made
     made.clear()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    """The clocks of all schedulers that are made after it: now at first, and put forward by the test."""
+    return HandClock(monkeypatch, datetime.now(UTC))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -28,6 +29,7 @@ def killer(ctx: Context, deadly: bool = True) -> str:
 @domain.task()
 def waits(ctx: Context, n: int = 0) -> int:
     """Runs until it is asked to stop, in a program that dies; ends at once in one that does not."""
+    begun.set()
     if is_deadly:
         ctx.wait_cancelled(patience_s)
     return n
@@ -63,6 +65,7 @@ def end(ctx: Context, memo: str, children: int, dies_in_finalizer: bool) -> str:
 @domain.task()
 def hooked(ctx: Context) -> None:
     """Runs until it is asked to stop."""
+    begun.set()
     if is_deadly:
         ctx.wait_cancelled(60)
 
@@ -84,6 +87,8 @@ def family(ctx: Context) -> None:
 
 
 hooks: Final[list[int]] = []
+begun: Final = threading.Event()
+"""Set once ``waits`` or ``hooked`` has begun in this process, which is later than its status says that it runs."""
 is_deadly = False
 """True in the programs that die."""
 patience_s = 60.0

@@ -1,12 +1,28 @@
 """Both clocks of the system, put forward and set by a test: schedulers that are made meanwhile, and their runs, go by them."""
 
+import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from staging import WAIT_S, calm_down
 
 from millrace import Scheduler
-from millrace.actors.clock import NextDue
+from millrace.actors.clock import Arm, NextDue
 from millrace.actors.times import SystemTimes
+
+
+class Alarm:
+    """Something that a clock rings."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Event()
+
+    def tell(self, message: Any) -> None:
+        self._rung.set()
+
+    def await_ring(self) -> None:
+        assert self._rung.wait(WAIT_S)
 
 
 class HandClock:
@@ -54,6 +70,20 @@ class HandClock:
     def pass_to(self, moment: datetime, *schedulers: Scheduler) -> None:
         """The same, until the wall clock says this."""
         self.pass_by((moment - self.now()).total_seconds() + 0.002, *schedulers)
+
+    def let_pass(self, seconds: float, scheduler: Scheduler) -> None:
+        """The same, from when all timers are set of what has begun, until what they ring has been dealt with."""
+        self._await_clock(scheduler)
+        self.pass_by(seconds, scheduler)
+        self._await_clock(scheduler)
+        calm_down(scheduler)
+
+    def _await_clock(self, scheduler: Scheduler) -> None:
+        calm_down(scheduler)
+        for _ in range(2):  # what fell due with the first may be told after it
+            alarm = Alarm()
+            scheduler._runtime.clock.tell(Arm(0.0, alarm, None))
+            alarm.await_ring()
 
     def set_wall(self, seconds: float, *schedulers: Scheduler) -> None:
         """The wall clock alone is put forward, or back, and looked at, as it is every half minute."""

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import pytest
+from hand_clock import HandClock
 from staging import WAIT_S, Stage, heard_until, settle
 
 from millrace import Aging, Completed, Context, Dispatched, Domain, Priority, TaskEvent
@@ -12,8 +13,11 @@ QUICK = Aging(grace=0.0, interval=0.001, ceiling=Priority(10))
 
 
 @pytest.mark.parametrize(("aging", "order"), [(QUICK, ["old", "new"]), (None, ["new", "old"])])
-def test_who_has_waited_goes_first(stage: Stage, domain: Domain, aging: Aging | None, order: list[str]) -> None:
+def test_who_has_waited_goes_first(
+    stage: Stage, domain: Domain, clock: HandClock, aging: Aging | None, order: list[str]
+) -> None:
     """S-268, S-269: by effective priority; a delay is no waiting."""
+    gate = stage.gate()
     begun: list[str] = []
 
     @domain.task()
@@ -22,13 +26,16 @@ def test_who_has_waited_goes_first(stage: Stage, domain: Domain, aging: Aging | 
 
     @domain.task()
     def busy(ctx: Context) -> None:
-        ctx.wait_cancelled(0.6)
+        gate.hold()
 
     scheduler = stage.started(domain, max_concurrency=1, aging=aging)
     events = scheduler.subscribe(kinds=[Dispatched], task=work)
     first = scheduler.submit(busy)
     old = scheduler.submit(work.options(priority=Priority.IDLE), "old")
-    new = scheduler.submit(work.options(priority=Priority.NORMAL, run_after=0.5), "new")
+    new = scheduler.submit(work.options(priority=Priority.NORMAL, run_after=100.0), "new")
+    gate.await_arrivals()
+    clock.let_pass(100.0, scheduler)
+    gate.open()
     settle([first, old, new])
     assert begun == order
     heard = {

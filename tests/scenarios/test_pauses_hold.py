@@ -1,10 +1,11 @@
 """What a pause holds and what it lets go on: running bodies, queued tasks, finalizers, retries, trees; alone and together."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from hand_clock import HandClock
 from staging import WAIT_S, Gate, Stage, await_status, calm_down, heard_until, kinds, of_task, settle
 
 from millrace import (
@@ -21,10 +22,7 @@ from millrace import (
     TaskStatus,
 )
 
-
-def now() -> datetime:
-    """The time by the wall clock."""
-    return datetime.now(UTC)
+HOUR = timedelta(hours=1)
 
 
 class Play:
@@ -300,7 +298,9 @@ def test_outcomes_tell_of_the_group_of_the_task_they_name(stage: Stage, domain: 
     assert not scheduler.submit(grouped.quick, 4).group_paused
 
 
-def test_what_becomes_ready_in_a_paused_group_is_paused(stage: Stage, domain: Domain, grouped: Play) -> None:
+def test_what_becomes_ready_in_a_paused_group_is_paused(
+    stage: Stage, domain: Domain, grouped: Play, clock: HandClock
+) -> None:
     """S-112, S-001, S-002: a delay that is over, a dependency that settled, a child that is spawned."""
     gate = stage.gate()
 
@@ -312,9 +312,10 @@ def test_what_becomes_ready_in_a_paused_group_is_paused(stage: Stage, domain: Do
     scheduler = stage.started(domain)
     above = scheduler.submit(parent)
     gate.await_arrivals(1)
-    delayed = scheduler.submit(grouped.quick.options(run_after=0.05), 1)
+    delayed = scheduler.submit(grouped.quick.options(run_after=100.0), 1)
     blocked = scheduler.submit(grouped.quick.options(depends_on=[above]), 2)
     scheduler.pause_group("a")
+    clock.let_pass(100.0, scheduler)
     assert statuses(scheduler, [delayed, blocked]) == [TaskStatus.PAUSED, TaskStatus.BLOCKED]
     gate.open()
     await_status(above, TaskStatus.WAITING)
@@ -328,23 +329,28 @@ def test_what_becomes_ready_in_a_paused_group_is_paused(stage: Stage, domain: Do
     assert [record.memo for record in settle([delayed, blocked])] == [1, 2]
 
 
-def test_a_timed_pause_lets_its_tasks_go_by_itself(stage: Stage, domain: Domain, grouped: Play) -> None:
+def test_a_timed_pause_lets_its_tasks_go_by_itself(
+    stage: Stage, domain: Domain, grouped: Play, clock: HandClock
+) -> None:
     """S-115."""
     scheduler = stage.started(domain)
-    scheduler.pause_group("a", until=now() + timedelta(seconds=0.3))
+    scheduler.pause_group("a", until=clock.now() + HOUR)
     outcome = scheduler.submit(grouped.quick, 7)
     assert outcome.group_paused
+    clock.let_pass(HOUR.total_seconds(), scheduler)
     assert outcome.result(WAIT_S) == 7
 
 
-def test_a_timed_pause_ends_under_a_pause_of_the_scheduler(stage: Stage, domain: Domain, grouped: Play) -> None:
+def test_a_timed_pause_ends_under_a_pause_of_the_scheduler(
+    stage: Stage, domain: Domain, grouped: Play, clock: HandClock
+) -> None:
     """S-115, S-113: its tasks are PENDING then, and start when the other pause is over too."""
     scheduler = stage.started(domain)
     scheduler.pause()
-    scheduler.pause_group("a", until=now() + timedelta(seconds=0.2))
+    scheduler.pause_group("a", until=clock.now() + HOUR)
     outcome = scheduler.submit(grouped.quick, 7)
-    await_status(outcome, TaskStatus.PENDING)
-    calm_down(scheduler)
+    assert statuses(scheduler, [outcome]) == [TaskStatus.PAUSED]
+    clock.let_pass(HOUR.total_seconds(), scheduler)
     assert statuses(scheduler, [outcome]) == [TaskStatus.PENDING]
     scheduler.resume()
     assert outcome.result(WAIT_S) == 7

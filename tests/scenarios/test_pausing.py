@@ -4,10 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hand_clock import HandClock
 from staging import WAIT_S, Stage, calm_down, kinds
 
 from millrace import CommitUnknown, Context, Domain, DomainPaused, DomainResumed, InvalidTask, TaskStatus
 from millrace.store.session import Session
+
+HOUR = timedelta(hours=1)
 
 
 def now() -> datetime:
@@ -144,38 +147,44 @@ def test_a_group_pause_needs_a_name_and_a_time_to_come(stage: Stage, domain: Dom
         scheduler.pause_group("a", until=now() - timedelta(seconds=1))
 
 
-def test_a_timed_pause_ends_by_itself(stage: Stage, domain: Domain) -> None:
+def test_a_timed_pause_ends_by_itself(stage: Stage, domain: Domain, clock: HandClock) -> None:
     """S-115: also under a pause of the scheduler, and told like one that a call ends."""
     scheduler = stage.started(domain)
     subscription = scheduler.subscribe()
     scheduler.pause()
-    scheduler.pause_group("a", until=now() + timedelta(hours=1))
-    scheduler.pause_group("a", until=now() + timedelta(seconds=0.1))
+    scheduler.pause_group("a", until=clock.now() + 2 * HOUR)
+    scheduler.pause_group("a", until=clock.now() + HOUR)
+    clock.let_pass(HOUR.total_seconds(), scheduler)
     told = [subscription.get(WAIT_S) for _ in range(3)]
     assert kinds(told) == ["SchedulerPaused", "GroupPaused", "GroupResumed"]
 
 
-def test_a_timed_pause_that_is_given_no_end_stays(stage: Stage, domain: Domain) -> None:
+def test_a_timed_pause_that_is_given_no_end_stays(stage: Stage, domain: Domain, clock: HandClock) -> None:
     """S-115: pausing again sets the new deadline, or none."""
     scheduler = stage.started(domain)
     subscription = scheduler.subscribe()
-    scheduler.pause_group("a", until=now() + timedelta(seconds=0.2))
+    scheduler.pause_group("a", until=clock.now() + HOUR)
     scheduler.pause_group("a")
-    scheduler.pause_group("b", until=now() + timedelta(seconds=0.3))
+    clock.let_pass(HOUR.total_seconds(), scheduler)
+    scheduler.pause_group("b", until=clock.now() + HOUR)
+    clock.let_pass(HOUR.total_seconds(), scheduler)
     told = [subscription.get(WAIT_S) for _ in range(3)]
     assert kinds(told) == ["GroupPaused", "GroupPaused", "GroupResumed"]
     assert told[2].group == "b"  # type: ignore[attr-defined]
 
 
-def test_a_timed_pause_ends_over_a_restart(stage: Stage, domain: Domain) -> None:
+def test_a_timed_pause_ends_over_a_restart(stage: Stage, domain: Domain, clock: HandClock) -> None:
     """S-115: its end is in the store; one that passed while nothing ran is over at the start."""
     before = stage.started(domain)
-    before.pause_group("past", until=now() + timedelta(seconds=0.05))
-    before.pause_group("soon", until=now() + timedelta(seconds=0.5))
+    before.pause_group("past", until=clock.now() + HOUR)
+    before.pause_group("soon", until=clock.now() + 3 * HOUR)
     before.stop(0)
+    clock.pass_by(2 * HOUR.total_seconds())
     after = stage.scheduler(domain)
     subscription = after.subscribe()
     after.start()
-    told = [subscription.get(WAIT_S) for _ in range(2)]
-    assert {event.group for event in told} == {"past", "soon"}  # type: ignore[attr-defined]
+    told = [subscription.get(WAIT_S)]
+    clock.let_pass(HOUR.total_seconds(), after)
+    told.append(subscription.get(WAIT_S))
+    assert [event.group for event in told] == ["past", "soon"]  # type: ignore[attr-defined]
     assert kinds(told) == ["GroupResumed", "GroupResumed"]

@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import pytest
+from hand_clock import HandClock
 from staging import WAIT_S, Stage
 
 from millrace import Context, Domain, Failed, Retry, TaskInterrupted, TaskStatus
@@ -111,13 +112,13 @@ def test_what_is_no_number_of_bytes_is_refused(stage: Stage, domain: Domain, wro
     assert (record.actual_io, record.progress) == (IoBudget(), None)
 
 
-def test_a_run_that_was_given_up_says_no_more(stage: Stage, domain: Domain) -> None:
+def test_a_run_that_was_given_up_says_no_more(stage: Stage, domain: Domain, clock: HandClock) -> None:
     """S-096: progress, bytes and IO raise the interruption; what was said before is kept as the run's last word."""
     gate = stage.gate()
     raised: list[str] = []
     over = threading.Event()
 
-    @domain.task(timeout=0.1, retry=Retry.none())
+    @domain.task(timeout=100.0, retry=Retry.none())
     def deaf(ctx: Context) -> None:
         ctx.record_io(disk_read=1)
         ctx.progress(0.5)
@@ -134,8 +135,12 @@ def test_a_run_that_was_given_up_says_no_more(stage: Stage, domain: Domain) -> N
                 raised.append(error.reason)
         over.set()
 
-    scheduler = stage.started(domain, cancel_timeout=0.1)
-    record = scheduler.submit(deaf).wait(WAIT_S)
+    scheduler = stage.started(domain, cancel_timeout=1.0)
+    stuck = scheduler.submit(deaf)
+    gate.await_arrivals()
+    clock.let_pass(100.0, scheduler)
+    clock.let_pass(1.0, scheduler)
+    record = stuck.wait(WAIT_S)
     gate.open()
     assert over.wait(WAIT_S)
     assert raised == ["timeout"] * 4

@@ -110,8 +110,7 @@ def test_a_cancel_that_a_crash_cut_short_goes_on(stage: Stage) -> None:
     """S-355: the body does not run again; the hook that had not run does, and the task settles."""
     crash(
         stage,
-        "task = scheduler.submit(hooked); scheduler.start(); await_status(task, 'running'); "
-        "scheduler.cancel(task.id); time.sleep(60)",
+        "task = scheduler.submit(hooked); scheduler.start(); begun.wait(60); scheduler.cancel(task.id); time.sleep(60)",
     )
     dying.hooks.clear()
     scheduler = stage.started(dying.domain)

@@ -139,18 +139,20 @@ def test_a_stop_without_grace_asks_at_once(stage: Stage, domain: Domain) -> None
 
 def test_a_second_stop_waits_and_returns_the_same(stage: Stage, domain: Domain) -> None:
     """S-380: from any number of threads, and after the end once more."""
-    gate = stage.gate()
+    begun, gate = threading.Event(), stage.gate()
 
     @domain.task()
     def body(ctx: Context) -> None:
+        begun.set()
+        ctx.wait_cancelled(WAIT_S)
         gate.hold()
 
     scheduler = stage.started(domain)
     scheduler.submit(body)
-    gate.await_arrivals()
+    assert begun.wait(WAIT_S)
     stops = [Call(lambda: scheduler.stop(0.3)) for _ in range(4)]
     await_stopping(scheduler)
-    time.sleep(0.4)
+    gate.await_arrivals()
     gate.open()
     assert [stop.result() for stop in stops] == [False] * 4
     assert scheduler.stop() is False
@@ -444,13 +446,26 @@ def test_storms_of_starts_and_stops_leave_nothing(stage: Stage, domain: Domain) 
 # Programs
 
 PROGRAM = """
-import sys, threading, time
+import signal, sys, threading, time
 sys.path.insert(0, {folder!r})
 from dying import *
 from millrace import *
 scheduler = Scheduler({path!r}, domains=[domain])
 import dying
 dying.is_deadly, dying.patience_s = True, 30
+before = signal.getsignal(signal.SIGTERM)
+
+def await_run():
+    begun.wait()  # a body, and run() handles signals
+    while signal.getsignal(signal.SIGTERM) is before:
+        time.sleep(0.001)
+
+def say_how_it_goes():
+    await_run()
+    print("up", flush=True)
+    while scheduler._runtime.state.name == "RUNNING":
+        time.sleep(0.001)
+    print("stopping", flush=True)
 """
 
 
@@ -465,15 +480,15 @@ def test_run_ends_on_a_signal(stage: Stage, number: signal.Signals) -> None:
     """S-382: it drains, puts back what it interrupted, and returns; the old handlers are back."""
     running = program(
         stage,
-        "import signal\nbefore = signal.getsignal(signal.SIGTERM)\nscheduler.submit(waits, 7)\n"
-        "threading.Timer(0.3, lambda: print('up', flush=True)).start()\nscheduler.run(grace=0.1)\n"
+        "scheduler.submit(waits, 7)\nsays = threading.Thread(target=say_how_it_goes)\nsays.start()\n"
+        "scheduler.run(grace=0.1)\nsays.join()\n"
         "print(signal.getsignal(signal.SIGTERM) is before, scheduler.stop())",
     )
     assert running.stdout is not None
     assert running.stdout.readline() == "up\n"
     running.send_signal(number)
     out, errors = running.communicate(timeout=WAIT_S)
-    assert (running.returncode, out) == (0, "True False\n"), errors
+    assert (running.returncode, out) == (0, "stopping\nTrue False\n"), errors
     assert stage.scheduler(dying.domain).task(1).status in (TaskStatus.PENDING, TaskStatus.COMPLETED)
 
 
@@ -481,12 +496,12 @@ def test_a_second_signal_stops_at_once(stage: Stage) -> None:
     """S-382: whatever grace is left."""
     running = program(
         stage,
-        "scheduler.submit(waits, 7)\nthreading.Timer(0.3, lambda: print('up', flush=True)).start()\nscheduler.run(grace=60)",
+        "scheduler.submit(waits, 7)\nthreading.Thread(target=say_how_it_goes).start()\nscheduler.run(grace=60)",
     )
     assert running.stdout is not None
-    running.stdout.readline()
+    assert running.stdout.readline() == "up\n"
     running.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+    assert running.stdout.readline() == "stopping\n"
     began = time.monotonic()
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=WAIT_S)
@@ -498,9 +513,9 @@ def test_a_signal_that_another_thread_is_given_is_not_lost(stage: Stage) -> None
     """The system may give it to any thread, as it does with a second one while the first is on its way to the main thread."""
     running = program(
         stage,
-        "import signal\ndef both():\n    for number in (signal.SIGTERM, signal.SIGINT):\n"
+        "def both():\n    await_run()\n    for number in (signal.SIGTERM, signal.SIGINT):\n"
         "        signal.pthread_kill(threading.get_ident(), number)\n"
-        "scheduler.submit(waits, 7)\nthreading.Timer(0.3, both).start()\nscheduler.run(grace=60)",
+        "scheduler.submit(waits, 7)\nthreading.Thread(target=both).start()\nscheduler.run(grace=60)",
     )
     _, errors = running.communicate(timeout=WAIT_S)
     assert running.returncode == 0, errors

@@ -385,17 +385,19 @@ def test_two_siblings_of_one_key_in_a_race_are_one_task(stage: Stage, domain: Do
     line = threading.Barrier(4)
     kinds: list[SubmitKind] = []
 
-    @domain.task()
+    @domain.task(group="held")
     def late(ctx: Context) -> None: ...
 
     @domain.task(key=by_number)
     def child(ctx: Context, n: int) -> None:
         line.wait(WAIT_S)
-        kinds.append(ctx.spawn_sibling(late.options(run_after=0.2)).kind)
+        kinds.append(ctx.spawn_sibling(late).kind)
 
     scheduler = stage.started(domain)
+    scheduler.pause_group("held")
     flow = scheduler.flow("f")
     settle([flow.spawn(child, n) for n in range(4)])
+    scheduler.resume_group("held")
     flow.finish()
     assert flow.wait(WAIT_S).status is TaskStatus.COMPLETED
     assert sorted(kinds) == [SubmitKind.DUPLICATE] * 3 + [SubmitKind.INSERTED]

@@ -5,8 +5,8 @@ import threading
 import time
 from typing import Any
 
-import dying
 import pytest
+from hand_clock import HandClock
 from staging import WAIT_S, Stage, heard_until, kinds
 
 from millrace import Context, Domain, Retry, SubmitKind, TaskInterrupted, TaskStatus
@@ -18,10 +18,10 @@ SHORT_S = 0.1
 def test_a_body_is_asked_to_stop_when_its_time_is_up(stage: Stage, domain: Domain) -> None:
     """The run has failed with the time it had; nothing is retried without a policy that says so."""
     asked: list[Any] = []
+    began = time.monotonic()
 
     @domain.task(timeout=SHORT_S, retry=Retry.none())
     def slow(ctx: Context) -> None:
-        began = time.monotonic()
         ctx.wait_cancelled(WAIT_S)
         asked.append(time.monotonic() - began)
         try:
@@ -87,23 +87,31 @@ def test_a_time_out_is_a_timeout_error_to_the_policy(
     assert begun == list(range(1, runs + 1))
 
 
-def test_each_run_has_the_whole_time(stage: Stage, domain: Domain) -> None:
+def test_each_run_has_the_whole_time(stage: Stage, domain: Domain, clock: HandClock) -> None:
     """A retry and a finalizer begin with the clock at zero: together they may take longer than one time-out."""
+    gate = stage.gate()
 
-    @domain.task(timeout=0.4, retry=Retry.constant(1))
+    @domain.task(timeout=100.0, retry=Retry.constant(1))
     def twice(ctx: Context) -> int:
-        ctx.wait_cancelled(0.25)
+        gate.hold()
+        ctx.check_cancelled()
         if ctx.attempt == 1:
             raise ValueError("again")
         return ctx.attempt
 
     @twice.finalize
     def then(ctx: Context, memo: int) -> int:
-        ctx.wait_cancelled(0.25)
+        gate.hold()
         ctx.check_cancelled()
         return memo
 
-    assert stage.started(domain).submit(twice).result(WAIT_S) == 2
+    scheduler = stage.started(domain)
+    task = scheduler.submit(twice)
+    for run in range(3):
+        gate.await_arrivals(run + 1)
+        clock.let_pass(75.0, scheduler)
+        gate.let_pass()
+    assert task.result(WAIT_S) == 2
 
 
 def test_a_finalizer_is_bounded_too(stage: Stage, domain: Domain) -> None:
@@ -141,16 +149,24 @@ def test_infinity_is_no_time_out_whatever_the_domain_says(stage: Stage) -> None:
     assert scheduler.submit(bound).wait(WAIT_S).error == "TimeoutError: timed out after 0.05 s"
 
 
-def test_a_run_that_ends_in_time_is_not_touched_by_its_timer(stage: Stage, domain: Domain) -> None:
-    """The timer of a first run does not stop the second run of the task."""
+def test_a_run_that_ends_in_time_is_not_touched_by_its_timer(stage: Stage, domain: Domain, clock: HandClock) -> None:
+    """The timer of a first run, which rings during the second run of the task, does not stop that."""
+    gate = stage.gate()
 
-    @domain.task(timeout=0.3, retry=Retry.constant(1, 0.2))
+    @domain.task(timeout=100.0, retry=Retry.constant(1))
     def again(ctx: Context) -> bool:
+        gate.hold()
         if ctx.attempt == 1:
-            raise ValueError("at once")
-        return ctx.wait_cancelled(0.25)  # 0.45 s after the first start
+            raise ValueError("in time")
+        return ctx.cancelled
 
-    assert stage.started(domain).submit(again).result(WAIT_S) is False
+    scheduler = stage.started(domain)
+    task = scheduler.submit(again)
+    for run in range(2):
+        gate.await_arrivals(run + 1)
+        clock.let_pass(75.0, scheduler)
+        gate.let_pass()
+    assert task.result(WAIT_S) is False
 
 
 # Threads that do not stop
@@ -250,13 +266,13 @@ def test_no_more_threads_are_given_up_than_there_are_slots(stage: Stage, domain:
     assert "did not stop" in (kept.wait(WAIT_S).error or "")
 
 
-def test_a_retry_waits_for_the_thread_of_the_run_before(stage: Stage, domain: Domain) -> None:
+def test_a_retry_waits_for_the_thread_of_the_run_before(stage: Stage, domain: Domain, clock: HandClock) -> None:
     """Two runs of a task never overlap: the retry starts when the thread that was given up has ended."""
     gate = stage.gate()
     active: list[int] = []
     most: list[int] = []
 
-    @domain.task(timeout=5.0, retry=Retry.constant(1))
+    @domain.task(timeout=100.0, retry=Retry.constant(1))
     def deaf(ctx: Context) -> int:
         active.append(ctx.attempt)
         most.append(len(active))
@@ -265,10 +281,12 @@ def test_a_retry_waits_for_the_thread_of_the_run_before(stage: Stage, domain: Do
         active.remove(ctx.attempt)
         return ctx.attempt
 
-    scheduler = stage.started(domain, cancel_timeout=0.05)
-    stuck = scheduler.submit(deaf.options(timeout=0.2))
+    scheduler = stage.started(domain, cancel_timeout=1.0)
+    stuck = scheduler.submit(deaf)
     gate.await_arrivals()
-    dying.reached(scheduler, stuck.id, lambda record: record.status is TaskStatus.PENDING)
+    clock.let_pass(100.0, scheduler)
+    clock.let_pass(1.0, scheduler)
+    assert scheduler.task(stuck.id).status is TaskStatus.PENDING
     gate.open()
     assert stuck.result(WAIT_S) == 2
     assert most == [1, 1]
@@ -294,27 +312,26 @@ def test_a_retry_does_not_wait_for_ever(stage: Stage, domain: Domain) -> None:
     assert gate.arrived == 1
 
 
-def test_a_rerun_waits_for_the_thread_of_the_run_before(stage: Stage, domain: Domain) -> None:
+def test_a_rerun_waits_for_the_thread_of_the_run_before(stage: Stage, domain: Domain, clock: HandClock) -> None:
     """S-056: what was submitted meanwhile is no retry: it waits for the thread as long as that takes, and runs then."""
     gate = stage.gate()
     said: list[str] = []
 
-    @domain.task()
-    def late(ctx: Context) -> None: ...
-
-    @domain.task(timeout=SHORT_S, retry=Retry.none())
+    @domain.task(timeout=100.0, retry=Retry.none())
     def deaf(ctx: Context, what: str) -> str:
         if what == "first":
             gate.hold()
         said.append(what)
         return what
 
-    scheduler = stage.started(domain, cancel_timeout=0.05)
+    scheduler = stage.started(domain, cancel_timeout=1.0)
     stuck = scheduler.submit(deaf.options(key="same"), "first")
     gate.await_arrivals()
     assert scheduler.submit(deaf.options(key="same"), "second").kind is SubmitKind.REQUEUED
-    dying.reached(scheduler, stuck.id, lambda record: record.status is TaskStatus.PENDING)
-    scheduler.submit(late.options(run_after=2 * SHORT_S)).wait(WAIT_S)  # a retry would have waited for too long by now
+    clock.let_pass(100.0, scheduler)
+    clock.let_pass(1.0, scheduler)
+    assert scheduler.task(stuck.id).status is TaskStatus.PENDING
+    clock.let_pass(200.0, scheduler)  # a retry would have waited for too long by now
     gate.open()
     assert stuck.result(WAIT_S) == "second"
     assert said == ["first", "second"]
@@ -323,7 +340,7 @@ def test_a_rerun_waits_for_the_thread_of_the_run_before(stage: Stage, domain: Do
 # Hooks
 
 
-def test_a_hook_that_hangs_is_given_up(stage: Stage, domain: Domain) -> None:
+def test_a_hook_that_hangs_is_given_up(stage: Stage, domain: Domain, clock: HandClock) -> None:
     """`cancel_timeout` after its start the task settles without it; the error names the hook. Other hooks go on."""
     running, hooks = stage.gate(), stage.gate()
 
@@ -336,14 +353,16 @@ def test_a_hook_that_hangs_is_given_up(stage: Stage, domain: Domain) -> None:
         if n == 0:
             hooks.hold()
 
-    scheduler = stage.started(domain, max_concurrency=1, cancel_timeout=0.2)
+    scheduler = stage.started(domain, max_concurrency=1, cancel_timeout=100.0)
     hanging = scheduler.submit(held, 0)
     running.await_arrivals()
     scheduler.cancel(hanging.id)
     running.let_pass()
+    hooks.await_arrivals()
+    clock.let_pass(100.0, scheduler)
     record = hanging.wait(WAIT_S)
     assert record.status is TaskStatus.CANCELLED
-    assert record.error == "on_cancel: it did not end within 0.2 s"
+    assert record.error == "on_cancel: it did not end within 100 s"
     other = scheduler.submit(held, 1)
     running.await_arrivals(2)
     scheduler.cancel(other.id)

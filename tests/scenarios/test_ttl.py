@@ -223,7 +223,7 @@ def test_what_expires_and_what_does_not(play: Play, clock: Clock, domain: Domain
     retried = play.submit("retried", "retry", ttl=10, retry=Retry.constant(5, 3600), priority=1)
     blocker = play.submit("running", "wait", ttl=10, priority=1)
     play.gate.let_pass()  # the child of "waiting": its finalizer queues behind more urgent ones
-    await_status(blocker, TaskStatus.RUNNING)
+    play.gate.await_arrivals(2)
     await_status(waiting, TaskStatus.PENDING)
     assert retried.handle.record().retries == 1
     late = {

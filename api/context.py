@@ -13,6 +13,7 @@ from millrace.model.io import check_bytes
 from millrace.model.records import ChildResult, ChildSummary, TaskId, TaskRecord
 from millrace.model.rows import Phase
 from millrace.model.statuses import TaskStatus
+from millrace.operations import expect_batch, expect_text
 
 if TYPE_CHECKING:
     from millrace.core import Core
@@ -108,11 +109,13 @@ class Context:
         """Report how far this run is: 0.0 to 1.0 (cut to it; NaN is ignored). Costs under a microsecond.
 
         Raises:
-            TaskInterrupted: this run was given up. RuntimeError: it is over.
+            TaskInterrupted: this run was given up. RuntimeError: it is over. TypeError: no number, or no text.
         """
         run = self._run
         if run.is_abandoned or run.has_ended:
             self._check_alive()
+        if message is not None:
+            expect_text("message", message)
         if not isnan(fraction):
             run.fraction = 0.0 if fraction < 0.0 else 1.0 if fraction > 1.0 else float(fraction)
             run.reported_at = self._monotonic()
@@ -204,12 +207,12 @@ class Context:
         Raises:
             ParentClosed: this task's end is decided. TypeError, InvalidTask, UnknownTask: as ``Scheduler.submit``.
         """
-        outcomes: list[Outcome[R]] = self._spawn(self.below(), [task.call(*args, **kwargs)], is_batch=False)
+        outcomes: list[Outcome[R]] = self._spawn(self.below(), [self._core.call(task, args, kwargs)], is_batch=False)
         return outcomes[0]
 
     def spawn_children(self, submissions: Iterable[Submission[R]]) -> list[Outcome[R]]:
         """Store children of this task in one transaction, all or none."""
-        return self._spawn(self.below(), list(submissions), is_batch=True)
+        return self._spawn(self.below(), list(expect_batch(submissions)), is_batch=True)
 
     def spawn_sibling(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
         """Store a task under this task's own parent.
@@ -217,12 +220,12 @@ class Context:
         Raises:
             NoParent: it has none. ParentClosed: the parent's end is decided.
         """
-        outcomes: list[Outcome[R]] = self._spawn(self.beside(), [task.call(*args, **kwargs)], is_batch=False)
+        outcomes: list[Outcome[R]] = self._spawn(self.beside(), [self._core.call(task, args, kwargs)], is_batch=False)
         return outcomes[0]
 
     def spawn_siblings(self, submissions: Iterable[Submission[R]]) -> list[Outcome[R]]:
         """Store tasks under this task's own parent in one transaction, all or none."""
-        return self._spawn(self.beside(), list(submissions), is_batch=True)
+        return self._spawn(self.beside(), list(expect_batch(submissions)), is_batch=True)
 
     def submit(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
         """Store a root task of the same scheduler, with its own domain's defaults."""

@@ -35,12 +35,13 @@ from millrace.model.retry import DEFAULT_RETRY, Retry
 from millrace.model.rows import Claim, Phase
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import decode_tags
+from millrace.operations import expect_batch
 from millrace.preparing import Preparer, place_of
 from millrace.recurrence import code_series
 from millrace.registry import Registry
 from millrace.store import records
 from millrace.store.connection import locate, where_it_is
-from millrace.task import expect_submission
+from millrace.task import Task, expect_submission
 
 if TYPE_CHECKING:
     from millrace.actors.stored import Stored
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from millrace.model.durations import Seconds
     from millrace.scheduler import Scheduler
     from millrace.store.writer import SettledRow
-    from millrace.task import Domain, Submission, Task
+    from millrace.task import Domain, Submission
 
 
 class Core(Registry):
@@ -135,6 +136,17 @@ class Core(Registry):
             self.runtime.refresh_limits()
         return new
 
+    @staticmethod
+    def call(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Submission[Any]:
+        """What ``task.call`` makes of its payload; TypeError where it is no task: a submission, a function or a name."""
+        given: object = task
+        if not isinstance(given, Task):
+            raise TypeError(
+                f"task: expected a Task, which @domain.task() makes, and then its payload, got {type(given).__name__}; "
+                "what task.call(...) makes goes into a batch: submit_batch([...])"
+            )
+        return task.call(*args, **kwargs)
+
     def submit(self, submission: Submission[Any]) -> Outcome[Any]:
         """Store one submission, under its parent where its options name one."""
         place = place_of(submission.options)
@@ -149,7 +161,7 @@ class Core(Registry):
         """Store submissions in one transaction, all or none."""
         batch: list[Submission[Any]] = []
         new: list[NewTask] = []
-        for at, submission in enumerate(submissions):
+        for at, submission in enumerate(expect_batch(submissions)):
             batch.append(submission)
             try:
                 new.append(self.prepare(expect_submission(submission), place_of(submission.options)))

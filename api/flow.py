@@ -69,7 +69,8 @@ class Flow:
         Raises:
             ParentClosed: a cancel was requested, or the flow has ended or is finishing.
         """
-        outcomes: list[Outcome[R]] = self._core.spawn(Place(self.id), [task.call(*args, **kwargs)], is_batch=False)
+        submission = self._core.call(task, args, kwargs)
+        outcomes: list[Outcome[R]] = self._core.spawn(Place(self.id), [submission], is_batch=False)
         return outcomes[0]
 
     def update(self, state: Json, *, expected_revision: int | None = None) -> int:

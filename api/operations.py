@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from millrace.actors.runtime import Runtime
     from millrace.core import Core
+
+
+T = TypeVar("T")
 
 
 class Operations:
@@ -23,6 +27,16 @@ def at_least(what: str, value: int, least: int) -> int:
     if value < least:
         raise ValueError(f"{what}: expected at least {least}, got {value}")
     return value
+
+
+def expect_batch(submissions: Iterable[T]) -> Iterable[T]:
+    """The value, where it can be gone through; else TypeError: one submission is no batch."""
+    given: object = submissions
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            f"submissions: expected an iterable of what task.call(...) makes, got {type(given).__name__}; put it in a list"
+        )
+    return submissions
 
 
 def expect_bool(what: str, value: object) -> bool:

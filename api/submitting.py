@@ -31,11 +31,11 @@ class Submitting(Operations):
         """Store one task; returns once it is durable.
 
         Raises:
-            TypeError: the arguments do not fit the body. InvalidTask, PayloadTooLarge: a value or option is not as it must be.
-            UnknownTask: its domain is not among ``domains``. SchedulerStopped: after ``stop()``.
+            TypeError: no task, or the arguments do not fit the body. InvalidTask, PayloadTooLarge: a value or option is not
+            as it must be. UnknownTask: its domain is not among ``domains``. SchedulerStopped: after ``stop()``.
             StoreError: the store could not be written; CommitUnknown where the disk failed inside the commit.
         """
-        outcome: Outcome[R] = self._core.submit(task.call(*args, **kwargs))
+        outcome: Outcome[R] = self._core.submit(self._core.call(task, args, kwargs))
         return outcome
 
     def submit_batch(self, submissions: Iterable[Submission[Any]]) -> list[Outcome[Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from staging import WAIT_S, Stage
 
-from millrace import Completed, Context, Domain, Scheduler
+from millrace import Completed, Context, Domain, Scheduler, TaskStatus
 
 Call = Callable[[Scheduler], object]
 
@@ -88,6 +88,54 @@ def test_a_task_is_no_submission(scheduler: Scheduler) -> None:
     with pytest.raises(TypeError, match=r"task\.call"):
         scheduler.spawn_child(parent.id, add)
     assert scheduler.count(task=add) == 0
+
+
+@pytest.mark.parametrize("made", [lambda add: add.call(1), lambda add: add.fn, lambda add: add.name, lambda add: None])
+def test_a_submission_is_no_task(scheduler: Scheduler, made: Callable[[Any], Any]) -> None:
+    """What takes a task and its payload refuses what `task.call` made of both, a function and a name, and says what to give."""
+    add: Any = scheduler.__task__("play::add")
+    wrong, flow = made(add), scheduler.flow("trip")
+    for call in (scheduler.submit, flow.spawn):
+        with pytest.raises(TypeError, match=rf"task: expected a Task.*got {type(wrong).__name__}; .*submit_batch"):
+            call(wrong)
+    assert scheduler.count(task=add) == 0
+
+
+def test_one_submission_is_no_batch(scheduler: Scheduler) -> None:
+    """Nor is a task."""
+    add: Any = scheduler.__task__("play::add")
+    for wrong in (add, add.call(1), 5, None):
+        with pytest.raises(TypeError, match=rf"submissions: expected an iterable.*got {type(wrong).__name__}"):
+            scheduler.submit_batch(wrong)
+    assert scheduler.count() == 0
+
+
+def test_wrong_arguments_in_a_body(stage: Stage, domain: Domain) -> None:
+    """They are errors of the body's own call, and change nothing of what it has said."""
+    errors: list[str] = []
+
+    @domain.task()
+    def work(ctx: Context, n: int = 0) -> None:
+        ctx.progress(0.25, "so far")
+        calls: list[Callable[[], Any]] = [
+            lambda: ctx.progress(0.5, 5),  # type: ignore[arg-type]  # the points
+            lambda: ctx.progress(0.5, b"half"),  # type: ignore[arg-type]
+            lambda: ctx.progress("half"),  # type: ignore[arg-type]
+            lambda: list(ctx.track([1], message=5)),  # type: ignore[arg-type]
+            lambda: ctx.spawn_child(work.call(1)),  # type: ignore[call-overload, arg-type]
+            lambda: ctx.spawn_children(work.call(1)),  # type: ignore[arg-type]
+            lambda: ctx.submit(work.call(1)),  # type: ignore[arg-type]
+        ]
+        for call in calls:
+            with pytest.raises(TypeError) as refused:
+                call()
+            errors.append(str(refused.value).partition(":")[0])
+
+    scheduler = stage.started(domain)
+    record = scheduler.submit(work).wait(WAIT_S)
+    assert (record.status, record.error) == (TaskStatus.COMPLETED, None)
+    assert errors == ["message", "message", "must be real number, not str", "message", "task", "submissions", "task"]
+    assert (record.progress, scheduler.count()) == (0.25, 1)
 
 
 @pytest.mark.parametrize(

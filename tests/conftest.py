@@ -16,7 +16,7 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "commit"))
 
-THREAD_GRACE_S = 5.0
+THREAD_GRACE_S = 30.0
 """How long a thread that was told to stop may take to end before the test fails."""
 
 

@@ -10,7 +10,7 @@ import pytest
 from millrace.actors.actor import Actor, ThreadLoop
 from millrace.actors.mailbox import Mailbox, Reply
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 ERRORS: list[type[BaseException]] = [
     ValueError,
     SystemExit,

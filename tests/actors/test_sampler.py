@@ -20,7 +20,7 @@ from millrace.actors.sources import PsutilSampler, Sources, read_stalls, read_to
 from millrace.actors.times import SystemTimes
 from millrace.model.limits import ResourceSnapshot
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 NOWHERE = Path("/nowhere/pressure")
 
 

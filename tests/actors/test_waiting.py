@@ -14,7 +14,7 @@ from millrace.model.records import CancelResult
 from millrace.store.records import make_record
 from millrace.store.writer import SettledRow
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.mark.parametrize("order", [(Watch, Cancel), (Cancel, Watch)], ids=["wait first", "end first"])

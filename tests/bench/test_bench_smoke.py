@@ -31,7 +31,6 @@ _VARIANTS = {
 }
 
 
-@pytest.mark.timeout(100)
 @pytest.mark.parametrize("case", _VARIANTS)
 def test_a_case_measures_all_its_variants(case: str, tmp_path: Path) -> None:
     """A tiny run of a case ends well, with positive figures for every variant and a value for every target.

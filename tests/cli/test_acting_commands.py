@@ -14,7 +14,7 @@ from commands import command
 
 from millrace import Context, Domain, Every, PermanentError, Scheduler, TaskStatus
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 HERE = Path(__file__).parent
 
 

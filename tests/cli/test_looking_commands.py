@@ -14,7 +14,7 @@ from commands import command
 
 from millrace import Context, Domain, PermanentError, Scheduler
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def make_domain(gate: threading.Event) -> Domain:

@@ -177,7 +177,7 @@ class Life:
         assert not {row[0] for row in never if str(row[0]) not in ran}, self
 
 
-def run_out(scheduler: Scheduler, timeout_s: float = 30.0) -> None:
+def run_out(scheduler: Scheduler, timeout_s: float = 120.0) -> None:
     """Lift the pauses, finish the flows and wait until nothing is active; on time-out say what is."""
     scheduler.resume()
     for group in busy_program.GROUPS:

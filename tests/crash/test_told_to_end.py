@@ -128,7 +128,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, start: Start) -> None:
 
 def wait_for_run(path: Path) -> None:
     """Until the body has begun, which is after its start is in the file."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not read_lines(Path(f"{path}.runs")):
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -175,7 +175,7 @@ def test_a_task_that_kills_its_process_ends_as_a_dead_letter(tmp_path: Path, sta
         if said(program) == "READY":
             wait_until_settled(path, program, 41)
         else:
-            program.wait(20)
+            program.wait(60)
         if program.poll() is None:
             break
         deaths += 1
@@ -197,7 +197,7 @@ def wait_until_settled(path: Path, program: "subprocess.Popen[str]", count: int)
     """Until so many tasks are in the history, or the program has died."""
     connection = open_wreck(path)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while program.poll() is None and connection.execute("SELECT count(*) FROM history").get < count:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -7,7 +7,7 @@ from millrace.executors.threads import ThreadExecutor
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Claim
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 def claim(task_id: int, name: str = "a::b", *, ready_ms: int | None = 1000) -> Claim:

@@ -11,7 +11,7 @@ from millrace.executors.threads import ThreadExecutor
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Claim, Phase
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 def run_of(task_id: int, *, priority: int = 128, effective: int | None = None, number: int = 1) -> Run:

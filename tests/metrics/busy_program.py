@@ -7,7 +7,7 @@ import sys
 from millrace import Context, Domain, Retry, Scheduler
 from millrace.metrics import App, Exporter, Server
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def work(path: str, port: int) -> None:

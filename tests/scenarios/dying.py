@@ -95,7 +95,7 @@ patience_s = 60.0
 """Seconds that ``waits`` waits in them."""
 
 
-def run(script: str, path: str, *, timeout_s: float = 60.0) -> str:
+def run(script: str, path: str, *, timeout_s: float = 120.0) -> str:
     """Run a script in a process of its own, with ``scheduler`` made and this module's tasks at hand; what it printed.
 
     The process ends with the script's last line, killed, whatever still runs in it.
@@ -109,7 +109,7 @@ def run(script: str, path: str, *, timeout_s: float = 60.0) -> str:
         "dying.is_deadly = True",
         f"scheduler = Scheduler({path!r}, domains=[domain], durability='process')",
         "def await_status(task, status):",
-        "    until = time.monotonic() + 20",
+        "    until = time.monotonic() + 60",
         "    while True:",
         "        try:",
         "            found = scheduler.task(task if isinstance(task, int) else task.id).status",
@@ -133,7 +133,7 @@ def run(script: str, path: str, *, timeout_s: float = 60.0) -> str:
 
 def reached(scheduler: Scheduler, task_id: int, is_there: Callable[[TaskRecord], bool]) -> TaskRecord:
     """The record of a task that another program submitted, once ``is_there`` is true of it."""
-    until = time.monotonic() + 20.0
+    until = time.monotonic() + 60.0
     while not is_there(record := scheduler.task(task_id)):
         if time.monotonic() > until:
             raise TimeoutError(f"task {task_id} is {record.status}")

@@ -11,8 +11,8 @@ from millrace.actors.mailbox import Reply
 from millrace.actors.requests import Flush
 from millrace.model.events import TaskEvent
 
-WAIT_S: Final = 20.0
-"""Longer than anything here takes: what is not there by then never comes."""
+WAIT_S: Final = 60.0
+"""Longer than anything here takes, also on a machine with much else to do: what is not there by then never comes."""
 SLOW_MACHINE_S: Final = 4.0
 """What a machine with much else to do may add to a time that is promised."""
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from millrace.store.bell import LONGEST_ADDRESS, Bell, ring
 from millrace.store.connection import Location, locate
 from millrace.store.session import Session
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

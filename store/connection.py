@@ -9,11 +9,12 @@ import time
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import apsw
 
 from millrace.model.errors import StoreError
+from millrace.model.keys import hash_key
 from millrace.store.faults import translate, translate_os, translated
 from millrace.store.private import PrivateDirectory
 
@@ -205,6 +206,7 @@ def _set_all(connection: apsw.Connection) -> None:
     map_nothing(connection)
     sort_in_memory(connection)
     forbid_attaching(connection)
+    number_keys(connection)
 
 
 # One setting each. (Extended result codes are always on in apsw.)
@@ -282,6 +284,17 @@ def forbid_attaching(connection: apsw.Connection) -> None:
     """An ATTACH can neither create nor write another file."""
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, 0)
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, 0)
+
+
+def number_keys(connection: apsw.Connection) -> None:
+    """What statements that look for keys call. The schema calls nothing: any tool can read and write the file."""
+    connection.create_scalar_function("hash_key", _hash_key, 2, deterministic=True)
+
+
+def _hash_key(*columns: Any) -> int | None:
+    """As SQLite calls it, with values of any type: what is no text is nobody's name and nobody's key."""
+    name, key = columns
+    return hash_key(name, key) if isinstance(name, str) and isinstance(key, str) else None
 
 
 def refuse_writes(connection: apsw.Connection) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from msgspec.structs import astuple
 
+from millrace.model.keys import hash_key
 from millrace.model.rows import NewRow
 
 # Floats are of its own: a number that a dictionary takes for equal would do for another column type, as 1 does for 1.0.
@@ -13,10 +14,11 @@ _SHARED: Final = NewRow.__struct_fields__[_OWN:]
 
 
 def by_shared(rows: Iterable[NewRow]) -> Iterator[tuple[dict[str, Any], list[tuple[Any, ...]]]]:
-    """Rows with the same shared columns, those by name; each row as the columns of its own, in the order of `NewRow`."""
+    """Rows with the same shared columns, those by name; each row as its own columns, as `NewRow` has them, and its key's number."""
     groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for row in rows:
         values = astuple(row)
-        groups.setdefault(values[_OWN:], []).append(values[:_OWN])
+        numbered = (*values[:_OWN], hash_key(row.name, row.key))
+        groups.setdefault(values[_OWN:], []).append(numbered)
     for shared, own in groups.items():
         yield dict(zip(_SHARED, shared, strict=True)), own

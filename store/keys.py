@@ -1,10 +1,11 @@
 """Keys of active tasks, and who holds them: the statements of the writing connection for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from millrace.model.keys import hash_key
 from millrace.store.named import CHUNK, Named, json_text
 
 _decode_ids = msgspec.json.Decoder(list[int]).decode
@@ -23,6 +24,11 @@ class Holders(NamedTuple):
     winding: dict[int, set[int]]
 
 
+def _numbered(scopes: Iterable[KeyScope]) -> str:
+    """As statements take them: the number comes last, by which the index finds the key."""
+    return json_text([(*scope, hash_key(scope[0], scope[3])) for scope in scopes])
+
+
 class KeyWriter(Named):
     """Named statements about keys, in the writer's transaction."""
 
@@ -32,7 +38,7 @@ class KeyWriter(Named):
         winding: dict[int, set[int]] = {}
         next_id: int | None = None
         for start in range(0, len(scopes), CHUNK):
-            text = self._value("find_holders", keys=json_text(scopes[start : start + CHUNK]))
+            text = self._value("find_holders", keys=_numbered(scopes[start : start + CHUNK]))
             next_id, found = _decode_holders(text)
             for place, task_id, is_winding in found:
                 if is_winding:
@@ -43,7 +49,7 @@ class KeyWriter(Named):
 
     def find_held(self, scopes: Sequence[KeyScope]) -> list[int]:
         """The tasks that wait for a cancelled one under these keys."""
-        return _decode_ids(self._value("find_held", keys=json_text(scopes)))
+        return _decode_ids(self._value("find_held", keys=_numbered(scopes)))
 
     def find_spawned(
         self, scopes: Sequence[KeyScope], *, spawner: int, round_run: int, run: int
@@ -56,7 +62,7 @@ class KeyWriter(Named):
         for start in range(0, len(scopes), CHUNK):
             text = self._value(
                 "find_spawned",
-                keys=json_text(scopes[start : start + CHUNK]),
+                keys=_numbered(scopes[start : start + CHUNK]),
                 spawner=spawner,
                 round_run=round_run,
                 run=run,

@@ -104,10 +104,10 @@ def find_record(readers: Readers, names: tuple[str, ...], key: str) -> TaskRecor
     bindings = {**bind(filters), "limit": 1, "before": _NEWEST, "floor": _OLDEST}
     with readers.borrow() as connection, reading(connection):
         root: int | None = connection.execute(SQL["find_root"], bindings).get
-        ids = [] if root is None else [root]
-        for ways in (active_ways(filters), settled_ways(filters)):
-            ids = ids or sorted(_select(connection, ways[0], bindings), reverse=True)
-        found = load_records(connection, ids[:1])
+        newest = root or max(_select(connection, active_ways(filters)[0], bindings), default=None)
+        if newest is None:
+            newest = connection.execute(SQL["find_newest_settled"], bindings).get
+        found = [] if newest is None else load_records(connection, [newest])
     return found[0] if found else None
 
 
@@ -211,11 +211,11 @@ def _queue_ways(filters: Filters, statuses: tuple[str, ...] | None) -> list[Way]
     if filters.group is not None:
         ways.append(Way(("active_grouped",)))
     if filters.names is not None:
-        ways.append(Way(("active_named", "active_unheld_named"), is_ordered=False))
+        ways.append(Way(("active_named",), is_ordered=False))
     if filters.tag_prefix:
         ways.append(Way(("active_tag_prefix",), is_ordered=False))
     if filters.domain is not None:
-        ways.append(Way(("active_domain", "active_unheld_domain"), is_ordered=False))
+        ways.append(Way(("active_domain",), is_ordered=False))
     return [*ways, Way(("active_any",))]
 
 
@@ -226,7 +226,7 @@ def settled_ways(filters: Filters) -> list[Way]:
         return []
     ways: list[Way] = []
     if filters.key is not None:
-        ways.append(Way(("settled_keyed" if filters.names is None else "settled_named_keyed",), is_ordered=False))
+        ways.append(Way(("settled_keyed",), is_ordered=False))
     ways += _tag_ways(filters, "settled_tagged")
     if statuses is not None and _COMPLETED not in statuses:
         ways.append(Way(("settled_unsuccessful",), is_ordered=len(statuses) == 1))

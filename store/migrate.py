@@ -19,6 +19,7 @@ import apsw
 
 from millrace.model.errors import InternalError, StoreCorrupt, StoreError
 from millrace.model.lanes import lane_of
+from millrace.store.connection import number_keys
 from millrace.store.faults import translated
 from millrace.store.statements import SQL
 
@@ -127,6 +128,7 @@ def _apply_all(connection: apsw.Connection, steps: Sequence[Migration], tell: Ho
 def add_functions(connection: apsw.Connection) -> None:
     """What a step's statements call beside SQLite's own functions; the schema that they leave calls none."""
     connection.create_scalar_function("lane_of", _lane_of, 4, deterministic=True)
+    number_keys(connection)
 
 
 def _lane_of(*columns: Any) -> int:

@@ -8,9 +8,15 @@ SELECT state, revision FROM flow WHERE id = :id;
 UPDATE flow SET state = coalesce(:state, state), revision = revision + 1 WHERE id = :id;
 
 -- name: find_flow
--- The newest active flow under a key, else the newest.
+-- The newest active flow under a key, else the newest. The names of settled flows are stepped through.
+WITH RECURSIVE names (name) AS (
+    SELECT min(name) FROM history INDEXED BY history_name WHERE name >= 'flow::' AND name < 'flow:;'
+    UNION ALL
+    SELECT (SELECT min(name) FROM history INDEXED BY history_name WHERE name > names.name AND name < 'flow:;')
+    FROM names WHERE name IS NOT NULL)
 SELECT id FROM (
     SELECT id, 0 AS settled FROM task INDEXED BY task_flow WHERE key = :key AND is_flow = 1
     UNION ALL
-    SELECT id, 1 FROM history INDEXED BY history_key WHERE key = :key AND name >= 'flow::' AND name < 'flow:;')
+    SELECT h.id, 1 FROM names CROSS JOIN history AS h INDEXED BY history_key
+        ON h.key_hash = hash_key(names.name, :key) AND h.key = :key AND h.name = names.name)
 ORDER BY settled, id DESC LIMIT 1;

@@ -3,13 +3,13 @@
 -- progress, retries, run_at, started_at, cancel_requested_at, priority, run, round, effective, expires_at, actual_io, bytes_done, bytes_total, log;
 -- the rest is the row's.
 INSERT INTO history (
-    id, name, key, label, status, priority, payload, memo, parent_id, parent_round, spawner_id, spawner_run, run, round,
+    id, name, key, key_hash, label, status, priority, payload, memo, parent_id, parent_round, spawner_id, spawner_run, run, round,
     run_at_ms, retries, max_retries, fail_fast, max_failures, child_concurrency, error, traceback,
     cancel_requested_at_ms, superseded_by, retry_of, options, created_at_ms, started_at_ms, finished_at_ms, duration_s,
     progress, grp, tags, effective, ttl_ms, ttl_first, expires_at_ms, depends_on, on_dependency_failure, series_id, version,
     expected_io, actual_io, bytes_done, bytes_total, log)
 SELECT
-    t.id, t.name, t.key, t.label, e.value ->> 1, e.value ->> 12, t.payload, e.value ->> 2, t.parent_id, t.parent_round,
+    t.id, t.name, t.key, t.key_hash, t.label, e.value ->> 1, e.value ->> 12, t.payload, e.value ->> 2, t.parent_id, t.parent_round,
     t.spawner_id, t.spawner_run, e.value ->> 13, e.value ->> 14, e.value ->> 9, e.value ->> 8, t.max_retries,
     t.fail_fast, t.max_failures, t.child_concurrency, e.value ->> 3, e.value ->> 4, e.value ->> 11, e.value ->> 6,
     t.retry_of, t.options, t.created_at_ms, e.value ->> 10, :now, e.value ->> 5, e.value ->> 7, t.grp, t.tags,
@@ -21,13 +21,13 @@ FROM jsonb_each(:settled) AS e CROSS JOIN task AS t ON t.id = e.value ->> 0;
 -- The same for leaves that returned, where nothing else is to be decided. An element is a
 -- millrace.model.rows.PlainEnd.
 INSERT INTO history (
-    id, name, key, label, status, priority, payload, memo, parent_id, parent_round, spawner_id, spawner_run, run, round,
+    id, name, key, key_hash, label, status, priority, payload, memo, parent_id, parent_round, spawner_id, spawner_run, run, round,
     run_at_ms, retries, max_retries, fail_fast, max_failures, child_concurrency, error, traceback,
     cancel_requested_at_ms, superseded_by, retry_of, options, created_at_ms, started_at_ms, finished_at_ms, duration_s,
     progress, grp, tags, effective, ttl_ms, ttl_first, expires_at_ms, depends_on, on_dependency_failure, series_id, version,
     expected_io, actual_io, bytes_done, bytes_total, log)
 SELECT
-    t.id, t.name, t.key, t.label, 'completed', t.priority, t.payload, e.value ->> 2, t.parent_id, t.parent_round,
+    t.id, t.name, t.key, t.key_hash, t.label, 'completed', t.priority, t.payload, e.value ->> 2, t.parent_id, t.parent_round,
     t.spawner_id, t.spawner_run, t.run, t.round, t.run_at_ms, t.retries, t.max_retries, t.fail_fast, t.max_failures,
     t.child_concurrency, NULL, NULL, NULL, NULL, t.retry_of, t.options, t.created_at_ms, t.started_at_ms, :now,
     e.value ->> 3, e.value ->> 4, t.grp, t.tags, t.effective, t.ttl_ms, t.ttl_first, t.expires_at_ms, t.depends_on,
@@ -115,7 +115,7 @@ DELETE FROM flow WHERE id IN (
     WHERE h.name >= 'flow::' AND h.name < 'flow:;');
 
 -- name: rename_settled
-UPDATE history SET name = :present
+UPDATE history SET name = :present, key_hash = hash_key(:present, key)
 WHERE seq IN (SELECT seq FROM history INDEXED BY history_name WHERE name = :name LIMIT :limit);
 
 -- name: delete_tags

@@ -18,14 +18,9 @@ SELECT count(*) FROM task INDEXED BY task_group
 WHERE grp = :name AND status IN ('pending', 'running', 'paused') AND NOT @is_paused();
 
 -- name: count_startable_of_domain
--- By the indexes that begin with the name: the tasks of other domains are not looked at.
-SELECT
-    (SELECT count(*) FROM task INDEXED BY task_key
-        WHERE holds_key = 1 AND name >= :first AND name < :last
-            AND status IN ('pending', 'running', 'paused') AND NOT @is_paused())
-    + (SELECT count(*) FROM task INDEXED BY task_unheld_key
-        WHERE holds_key <> 1 AND name >= :first AND name < :last
-            AND status IN ('pending', 'running', 'paused') AND NOT @is_paused());
+-- By the index of names: the tasks of other domains are not looked at.
+SELECT count(*) FROM task INDEXED BY task_name
+WHERE name >= :first AND name < :last AND status IN ('pending', 'running', 'paused') AND NOT @is_paused();
 
 -- name: shift_ready
 -- A pause is over: the time that tasks were ready in it, up to where another pause took over, does not make them older.
@@ -39,15 +34,9 @@ SET ready_ms = ready_ms + max(0, @paused_since() - max(:since, ready_ms + waited
 WHERE grp = :name AND status = 'pending' AND ages = 1 AND delayed = 0 AND ready_ms IS NOT NULL;
 
 -- name: shift_ready_of_domain
-UPDATE task SET ready_ms = ready_ms + max(0, @paused_since() - max(:since, ready_ms + waited_ms))
-WHERE id IN (
-    SELECT t.id FROM task AS t INDEXED BY task_key
-    WHERE t.holds_key = 1 AND t.name >= :first AND t.name < :last AND t.status = 'pending' AND t.ages = 1
-        AND t.delayed = 0 AND t.ready_ms IS NOT NULL
-    UNION ALL
-    SELECT t.id FROM task AS t INDEXED BY task_unheld_key
-    WHERE t.holds_key <> 1 AND t.name >= :first AND t.name < :last AND t.status = 'pending' AND t.ages = 1
-        AND t.delayed = 0 AND t.ready_ms IS NOT NULL);
+UPDATE task INDEXED BY task_name
+SET ready_ms = ready_ms + max(0, @paused_since() - max(:since, ready_ms + waited_ms))
+WHERE name >= :first AND name < :last AND status = 'pending' AND ages = 1 AND delayed = 0 AND ready_ms IS NOT NULL;
 
 -- name: select_stopped
 -- Tasks whose body a pause has stopped, and that nothing pauses any more.

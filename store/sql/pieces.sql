@@ -40,67 +40,43 @@ FROM (SELECT DISTINCT task_id FROM tag WHERE k >= :tag_prefix AND k < ifnull(:ta
     CROSS JOIN history AS h ON h.id = g.task_id WHERE TRUE
 
 -- piece: active_named by t.id
-FROM json_each(:names) AS n CROSS JOIN task AS t INDEXED BY task_key ON t.name = n.value AND t.holds_key = 1 WHERE TRUE
-
--- piece: active_unheld_named by t.id
-FROM json_each(:names) AS n CROSS JOIN task AS t INDEXED BY task_unheld_key ON t.name = n.value AND t.holds_key <> 1
-WHERE TRUE
+FROM json_each(:names) AS n CROSS JOIN task AS t INDEXED BY task_name ON t.name = n.value WHERE TRUE
 
 -- piece: settled_named by h.id
 FROM json_each(:names) AS n CROSS JOIN history AS h INDEXED BY history_name ON h.name = n.value WHERE TRUE
 
 -- piece: active_domain by t.id
-FROM task AS t INDEXED BY task_key WHERE t.name >= :low AND t.name < :high AND t.holds_key = 1
-
--- piece: active_unheld_domain by t.id
-FROM task AS t INDEXED BY task_unheld_key WHERE t.name >= :low AND t.name < :high AND t.holds_key <> 1
+FROM task AS t INDEXED BY task_name WHERE t.name >= :low AND t.name < :high
 
 -- piece: settled_domain by h.id
 FROM history AS h INDEXED BY history_name WHERE h.name >= :low AND h.name < :high
 
 -- piece: active_keyed by t.id
--- The index of keys has name, parent and round before the key: each such place is stepped to, and its key is looked up. So it
--- takes as long as there are parents, whatever the number of their children.
+-- The index has a hash of name and key: where no names are given, those that are there are stepped through.
 FROM (
-    WITH RECURSIVE names (name) AS (
-        SELECT min(name) FROM task INDEXED BY task_key WHERE holds_key = 1
+    WITH RECURSIVE present (name) AS (
+        SELECT min(name) FROM task INDEXED BY task_name WHERE :names IS NULL
         UNION ALL
-        SELECT (SELECT min(name) FROM task INDEXED BY task_key WHERE holds_key = 1 AND name > names.name)
-        FROM names WHERE name IS NOT NULL),
-    wanted (name) AS (
-        SELECT value FROM json_each(:names)
-        UNION ALL
-        SELECT name FROM names WHERE :names IS NULL AND name IS NOT NULL AND (:low IS NULL OR name >= :low AND name < :high)),
-    parents (name, parent) AS (
-        SELECT wanted.name, (SELECT min(ifnull(parent_id, 0)) FROM task INDEXED BY task_key
-            WHERE holds_key = 1 AND name = wanted.name) FROM wanted
-        UNION ALL
-        SELECT parents.name, (SELECT min(ifnull(parent_id, 0)) FROM task INDEXED BY task_key
-            WHERE holds_key = 1 AND name = parents.name AND ifnull(parent_id, 0) > +parents.parent)
-        FROM parents WHERE parent IS NOT NULL),
-    places (name, parent, round) AS (
-        SELECT parents.name, parents.parent, (SELECT min(parent_round) FROM task INDEXED BY task_key
-            WHERE holds_key = 1 AND name = parents.name AND ifnull(parent_id, 0) = +parents.parent)
-        FROM parents WHERE parent IS NOT NULL
-        UNION ALL
-        SELECT places.name, places.parent, (SELECT min(parent_round) FROM task INDEXED BY task_key
-            WHERE holds_key = 1 AND name = places.name AND ifnull(parent_id, 0) = +places.parent
-                AND parent_round > places.round)
-        FROM places WHERE round IS NOT NULL)
-    SELECT f.id FROM places CROSS JOIN task AS f INDEXED BY task_key
-        ON f.holds_key = 1 AND f.name = places.name AND ifnull(f.parent_id, 0) = +places.parent
-        AND f.parent_round = places.round AND f.key = :key
-    WHERE places.round IS NOT NULL) AS k CROSS JOIN task AS t ON t.id = k.id WHERE TRUE
+        SELECT (SELECT min(name) FROM task INDEXED BY task_name WHERE name > present.name)
+        FROM present WHERE name IS NOT NULL)
+    SELECT value AS name FROM json_each(:names) UNION ALL SELECT name FROM present WHERE name IS NOT NULL) AS n
+CROSS JOIN task AS t INDEXED BY task_key
+    ON t.key_hash = hash_key(n.name, :key) AND t.name = n.name AND t.key = :key AND t.holds_key = 1 WHERE TRUE
 
 -- piece: active_unheld_keyed by t.id
 -- Few tasks do not hold their key: those that wind down, and those that may come twice.
 FROM task AS t INDEXED BY task_unheld_key WHERE t.holds_key <> 1 AND t.key = :key
 
 -- piece: settled_keyed by h.id
-FROM history AS h INDEXED BY history_key WHERE h.key = :key
-
--- piece: settled_named_keyed by h.id
-FROM json_each(:names) AS n CROSS JOIN history AS h INDEXED BY history_key ON h.key = :key AND h.name = n.value WHERE TRUE
+FROM (
+    WITH RECURSIVE present (name) AS (
+        SELECT min(name) FROM history INDEXED BY history_name WHERE :names IS NULL
+        UNION ALL
+        SELECT (SELECT min(name) FROM history INDEXED BY history_name WHERE name > present.name)
+        FROM present WHERE name IS NOT NULL)
+    SELECT value AS name FROM json_each(:names) UNION ALL SELECT name FROM present WHERE name IS NOT NULL) AS n
+CROSS JOIN history AS h INDEXED BY history_key
+    ON h.key_hash = hash_key(n.name, :key) AND h.name = n.name AND h.key = :key WHERE TRUE
 
 -- piece: active_running by t.id
 FROM task AS t INDEXED BY task_executing WHERE t.executing = 1 AND t.status = 'running'
@@ -126,12 +102,8 @@ FROM (
     SELECT q.id FROM pause AS p CROSS JOIN task AS q INDEXED BY task_group ON q.grp = p.name
     WHERE p.scope = 'group'
     UNION ALL
-    SELECT q.id FROM pause AS p CROSS JOIN task AS q INDEXED BY task_key
-        ON q.name >= p.name || '::' AND q.name < p.name || ':;' AND q.holds_key = 1
-    WHERE p.scope = 'domain' AND NOT EXISTS (SELECT 1 FROM pause AS o WHERE o.scope = 'group' AND o.name = q.grp)
-    UNION ALL
-    SELECT q.id FROM pause AS p CROSS JOIN task AS q INDEXED BY task_unheld_key
-        ON q.name >= p.name || '::' AND q.name < p.name || ':;' AND q.holds_key <> 1
+    SELECT q.id FROM pause AS p CROSS JOIN task AS q INDEXED BY task_name
+        ON q.name >= p.name || '::' AND q.name < p.name || ':;'
     WHERE p.scope = 'domain' AND NOT EXISTS (SELECT 1 FROM pause AS o WHERE o.scope = 'group' AND o.name = q.grp)
 ) AS s CROSS JOIN task AS t ON t.id = s.id
 WHERE t.status = 'pending'

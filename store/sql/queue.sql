@@ -47,17 +47,17 @@ UPDATE task SET child_total = e.value ->> 1, child_active = e.value ->> 2, bytes
 FROM jsonb_each(:counts) AS e WHERE task.id = e.value ->> 0;
 
 -- name: insert_tasks
--- An element is what a row has of its own, in the order of millrace.model.rows.NewRow; what all of them share is bound:
+-- An element is what a row has of its own, as store.inserts puts it; what all of them share is bound:
 -- forty values to be found in each element took more than half of the statement's time. :started_at_ms is NULL, or the
 -- moment at which the first runs of all of them start: then they are as claim_tasks would leave them.
 INSERT INTO task (
-    id, key, label, payload, priority, lane, grp, parent_id, spawner_id, run_at_ms, tags, depends_on, max_failures, name,
-    status, phase, parent_round, spawner_run, holds_key, held, limited, delayed, max_retries, fail_fast, child_concurrency,
+    id, key, label, payload, priority, lane, grp, parent_id, spawner_id, run_at_ms, tags, depends_on, max_failures, key_hash,
+    name, status, phase, parent_round, spawner_run, holds_key, held, limited, delayed, max_retries, fail_fast, child_concurrency,
     options, retry_of, is_flow, flow_open, created_at_ms, ready_ms, ages, ttl_ms, ttl_first, expires_at_ms, unmet,
     on_dependency_failure, series_id, version, expected_io, executing, run, phase_runs, started_at_ms)
 SELECT
     e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6, e.value ->> 7,
-    e.value ->> 8, e.value ->> 9, e.value ->> 10, e.value ->> 11, e.value ->> 12, :name, :status, :phase, :parent_round,
+    e.value ->> 8, e.value ->> 9, e.value ->> 10, e.value ->> 11, e.value ->> 12, e.value ->> 13, :name, :status, :phase, :parent_round,
     :spawner_run, :holds_key, :held, :limited, :delayed, :max_retries, :fail_fast, :child_concurrency, :options, :retry_of,
     :is_flow, :flow_open, :created_at_ms, :ready_ms, :ages, :ttl_ms, :ttl_first, :expires_at_ms, :unmet,
     :on_dependency_failure, :series_id, :version, :expected_io, :started_at_ms IS NOT NULL, :started_at_ms IS NOT NULL,
@@ -181,20 +181,20 @@ SELECT json_array(
     json((SELECT json_group_array(json(found)) FROM (
         SELECT json_array(e.key, t.id, 0) AS found
         FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
-            ON t.name = e.value ->> 0 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
-            AND t.key = e.value ->> 3 AND t.holds_key = 1
+            ON t.key_hash = e.value ->> 4 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
+            AND t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key = 1
         UNION ALL
         SELECT json_array(e.key, t.id, 1)
         FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_unheld_key
-            ON t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key <> 1
+            ON t.key_hash = e.value ->> 4 AND t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key <> 1
         WHERE t.holds_key = 2 AND t.status = 'cancelling' AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2))));
 
 -- name: find_held
 -- The tasks that wait for a cancelled one of their key: one holds the key, or has lost it to a newer one.
 SELECT json_group_array(id) FROM (
     SELECT t.id FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
-        ON t.name = e.value ->> 0 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
-        AND t.key = e.value ->> 3 AND t.holds_key = 1
+        ON t.key_hash = e.value ->> 4 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
+        AND t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key = 1
     WHERE t.held = 1);
 
 -- name: find_spawned
@@ -202,17 +202,17 @@ SELECT json_group_array(id) FROM (
 SELECT json_group_array(json_array(place, id, CASE WHEN spawner_run = :run THEN 'anew' ELSE status END)) FROM (
     SELECT e.key AS place, t.id, t.status, t.spawner_id, t.spawner_run
     FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
-        ON t.name = e.value ->> 0 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
-        AND t.key = e.value ->> 3 AND t.holds_key = 1
+        ON t.key_hash = e.value ->> 4 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2
+        AND t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key = 1
     UNION ALL
     SELECT e.key, t.id, t.status, t.spawner_id, t.spawner_run
     FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_unheld_key
-        ON t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key <> 1
+        ON t.key_hash = e.value ->> 4 AND t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key <> 1
         AND t.parent_id = e.value ->> 1 AND t.parent_round = e.value ->> 2
     UNION ALL
     SELECT e.key, h.id, h.status, h.spawner_id, h.spawner_run
     FROM jsonb_each(:keys) AS e CROSS JOIN history AS h INDEXED BY history_key
-        ON h.key = e.value ->> 3 AND h.name = e.value ->> 0
+        ON h.key_hash = e.value ->> 4 AND h.name = e.value ->> 0 AND h.key = e.value ->> 3
         AND h.parent_id = e.value ->> 1 AND h.parent_round = e.value ->> 2)
 WHERE spawner_id = :spawner AND spawner_run > :round_run AND spawner_run <= :run;
 
@@ -261,35 +261,25 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND phase = 4 AND executing = 0;
 -- name: select_names
 -- The task names in the queue, by skipping through the index: as fast for a million rows as for ten.
 WITH RECURSIVE names (name) AS (
-    SELECT min(name) FROM task INDEXED BY task_key WHERE holds_key = 1
+    SELECT min(name) FROM task INDEXED BY task_name
     UNION ALL
-    SELECT (SELECT min(name) FROM task INDEXED BY task_key WHERE holds_key = 1 AND name > names.name)
-    FROM names WHERE name IS NOT NULL),
-unheld (name) AS (
-    SELECT min(name) FROM task INDEXED BY task_unheld_key WHERE holds_key <> 1
-    UNION ALL
-    SELECT (SELECT min(name) FROM task INDEXED BY task_unheld_key WHERE holds_key <> 1 AND name > unheld.name)
-    FROM unheld WHERE name IS NOT NULL)
-SELECT json_group_array(name) FROM (SELECT name FROM names UNION SELECT name FROM unheld) WHERE name IS NOT NULL;
+    SELECT (SELECT min(name) FROM task INDEXED BY task_name WHERE name > names.name) FROM names WHERE name IS NOT NULL)
+SELECT json_group_array(name) FROM names WHERE name IS NOT NULL;
 
 -- name: select_named
 -- Tasks of a former name, and whether one of the present name holds the key of each; millrace.model.rows.Renamed.
 SELECT json_group_array(json_array(
     t.id, t.grp, CASE t.limited WHEN 1 THEN t.parent_id END, t.priority,
     t.holds_key = 1 AND EXISTS (SELECT 1 FROM task AS o INDEXED BY task_key
-        WHERE o.name = :present AND ifnull(o.parent_id, 0) = ifnull(t.parent_id, 0)
-            AND o.parent_round = t.parent_round AND o.key = t.key AND o.holds_key = 1)))
-FROM (
-    SELECT * FROM task INDEXED BY task_key WHERE name = :name AND holds_key = 1
-    UNION ALL
-    SELECT * FROM task INDEXED BY task_unheld_key WHERE name = :name AND holds_key <> 1
-    LIMIT :limit) AS t;
+        WHERE o.key_hash = hash_key(:present, t.key) AND ifnull(o.parent_id, 0) = ifnull(t.parent_id, 0)
+            AND o.parent_round = t.parent_round AND o.name = :present AND o.key = t.key AND o.holds_key = 1)))
+FROM (SELECT * FROM task INDEXED BY task_name WHERE name = :name LIMIT :limit) AS t;
 
 -- name: rename_tasks
 -- An element: id, lane, whether its key is another's now. That one it does not wait for.
 UPDATE task SET
-    name = :name, lane = e.value ->> 1, holds_key = CASE WHEN e.value ->> 2 THEN 0 ELSE holds_key END,
-    held = CASE WHEN e.value ->> 2 THEN 0 ELSE held END
+    name = :name, key_hash = hash_key(:name, task.key), lane = e.value ->> 1,
+    holds_key = CASE WHEN e.value ->> 2 THEN 0 ELSE holds_key END, held = CASE WHEN e.value ->> 2 THEN 0 ELSE held END
 FROM jsonb_each(:tasks) AS e WHERE task.id = e.value ->> 0;
 
 -- name: rename_series

@@ -79,7 +79,7 @@ def test_a_new_task_starts_as_a_claim_would_start_it(writer: Writer, ledger_of: 
     at_once, by_claim = columns(writer, 1), columns(writer, 2)
     assert at_once.pop("status") == "running"
     differing = {name for name in at_once if at_once[name] != by_claim[name]}
-    assert differing == {"id", "key"}
+    assert differing == {"id", "key", "key_hash"}
     assert ledger.effects.claims == writer.starts.load_claimed([1])
     assert (ledger.effects.claims[0].run, ledger.effects.claims[0].started_at_ms) == (claimed.run, NOW)
     assert (started(ledger), left(ledger)) == ([1], [])
@@ -101,7 +101,7 @@ def test_a_task_that_was_there_starts_as_a_claim_would_start_it(writer: Writer, 
     ledger.flush()
     writer.starts.claim([2], NOW, STEADY)
     at_once, by_claim = columns(writer, 1), columns(writer, 2)
-    assert {name for name in at_once if at_once[name] != by_claim[name]} == {"id", "key"}
+    assert {name for name in at_once if at_once[name] != by_claim[name]} == {"id", "key", "key_hash"}
     assert at_once["waited_ms"] == 50
     assert (ledger.effects.continues, started(ledger)) == ([1], [1])
 

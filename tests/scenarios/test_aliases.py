@@ -68,6 +68,9 @@ def test_rows_run_and_show_the_present_name(stage: Stage) -> None:
             assert found is not None
             assert found.id == waits
         assert scheduler.task(waits).status is TaskStatus.PENDING
+        settled = scheduler.find(resize, scheduler.task(done).key)
+        assert settled is not None
+        assert settled.id == done
         again = scheduler.retry_dead_letter(failed).wait(WAIT_S)
     assert (again.task_name, again.memo) == ("play::resize", "resize -2")
 

@@ -6,14 +6,16 @@ from typing import Any
 
 import apsw
 
+from millrace.model.keys import hash_key
+
 COLUMNS = {
     "task": (
-        "id, name, key, label, status, phase, executing, run, priority, payload, parent_id, parent_round, holds_key, closing, "
-        "child_total, child_active, delayed, max_retries, created_at_ms, started_at_ms, grp, lane, tags"
+        "id, name, key, key_hash, label, status, phase, executing, run, priority, payload, parent_id, parent_round, holds_key, "
+        "closing, child_total, child_active, delayed, max_retries, created_at_ms, started_at_ms, grp, lane, tags"
     ),
     "history": (
-        "id, name, key, label, status, priority, payload, parent_id, parent_round, run, round, retries, max_retries, fail_fast, "
-        "error, created_at_ms, started_at_ms, finished_at_ms, duration_s, actual_io, grp, tags"
+        "id, name, key, key_hash, label, status, priority, payload, parent_id, parent_round, run, round, retries, max_retries, "
+        "fail_fast, error, created_at_ms, started_at_ms, finished_at_ms, duration_s, actual_io, grp, tags"
     ),
 }
 ACTIVE = {
@@ -41,6 +43,7 @@ def fill(connection: apsw.Connection, table: str, rows: Iterable[Mapping[str, An
                 "label": row["name"],
                 **row,
             }
+            whole["key_hash"] = hash_key(whole["name"], whole["key"])
             if whole["status"] in ("failed", "dead_letter") and whole.get("error") is None:
                 whole["error"] = "broken"
             tags = whole["tags"]

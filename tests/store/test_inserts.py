@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict, astuple
 
+from millrace.model.keys import hash_key
 from millrace.model.rows import NewRow
 from millrace.store.inserts import by_shared
 
@@ -39,9 +40,10 @@ def test_each_row_comes_out_as_it_went_in(rows: list[NewRow]) -> None:
     """Each once, with each value; and none is parted from another that shares its columns."""
     groups = list(by_shared(rows))
     fields = NewRow.__struct_fields__
-    out = [NewRow(**dict(zip(fields, own, strict=False)), **shared) for shared, owns in groups for own in owns]
+    out = [NewRow(**dict(zip(fields, own[:-1], strict=False)), **shared) for shared, owns in groups for own in owns]
     assert sorted(map(typed, out), key=repr) == sorted(map(typed, rows), key=repr)
     assert len({tuple(shared.values()) for shared, _ in groups}) == len(groups)
+    assert all(own[-1] == hash_key(shared["name"], own[1]) for shared, owns in groups for own in owns)
 
 
 def test_a_share_of_failures_is_not_a_number_of_them() -> None:
@@ -59,5 +61,5 @@ def test_a_share_of_failures_is_not_a_number_of_them() -> None:
     (only,) = by_shared(rows)
     shared, own = only
     assert "max_failures" not in shared
-    assert [asdict(row)["max_failures"] for row in rows] == [entry[-1] for entry in own]
-    assert [type(entry[-1]) for entry in own] == [int, float]
+    assert [asdict(row)["max_failures"] for row in rows] == [entry[-2] for entry in own]
+    assert [type(entry[-2]) for entry in own] == [int, float]

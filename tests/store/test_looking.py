@@ -1,6 +1,7 @@
 """Lists and counts by filters: right whatever is asked, and without a scan where an index could do."""
 
 import itertools
+import json
 import random
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from millrace.store.looking import (
 )
 from millrace.store.opening import open_store
 from millrace.store.readers import Readers
+from millrace.store.statements import SQL
 
 MANY = 100_000
 NAMES = ("a::one", "a::two", "b::one", "ab::one")
@@ -313,6 +315,18 @@ def test_what_is_rare_is_found_without_a_scan(crowd: apsw.Connection, kind: str)
     assert steps < FEW_STEPS
     assert steps_of(crowd, lambda: looking._count_queue(crowd, RARE[kind])) < FEW_STEPS
     assert steps_of(crowd, lambda: looking._count_history(crowd, RARE[kind])) < FEW_STEPS
+
+
+def test_the_newest_of_many_runs_under_one_key_is_found_at_once(crowd: apsw.Connection, location: Location) -> None:
+    """All runs of a series without arguments have one key: the newest is read, and not the others."""
+    connection = open_store(location)
+    fill(connection, "history", ({"id": id, "name": "many::one", "key": "same"} for id in range(1, 5_000)))
+    asked = {"names": json.dumps(["many::one", "none::such"]), "key": "same"}
+    found: list[int] = []
+    steps = steps_of(connection, lambda: found.append(connection.execute(SQL["find_newest_settled"], asked).get))
+    connection.close()
+    assert found == [4_999]
+    assert steps <= 1_000
 
 
 COMMON = {

@@ -7,6 +7,8 @@ from typing import Final
 
 import apsw
 
+from millrace.model.keys import hash_key
+
 WITHDRAWN: Final = "('cancelled', 'superseded')"
 FAILED: Final = "('failed', 'dead_letter', 'expired', 'dependency_failed')"
 
@@ -173,12 +175,17 @@ _ALL: Final = "\nUNION ALL\n".join(
 )
 
 
+_MISNUMBERED: Final = """
+    SELECT id FROM task WHERE key_hash <> hash_key(name, key)
+    UNION ALL SELECT id FROM history WHERE key_hash <> hash_key(name, key)"""
+
+
 def check(connection: apsw.Connection, *, structure: bool = True) -> list[str]:
     """The invariants that do not hold, each with some of the ids that break it. Empty is good.
 
     Args:
         connection: to the store; it only reads.
-        structure: also have SQLite look over the whole file.
+        structure: also have SQLite look over the whole file, and compare the numbers of keys.
     """
     broken: dict[int, list[int]] = {}
     for place, task_id in connection.execute(_ALL):
@@ -188,4 +195,8 @@ def check(connection: apsw.Connection, *, structure: bool = True) -> list[str]:
         verdict = connection.pragma("integrity_check")
         if verdict != "ok":
             found.append(f"integrity_check: {verdict}")
+        connection.create_scalar_function("hash_key", hash_key, 2)
+        misnumbered = connection.execute(_MISNUMBERED).fetchall()
+        if misnumbered:
+            found.append(f"K1 a key has the number that it is looked for by: {misnumbered[:5]}")
     return found

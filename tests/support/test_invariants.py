@@ -1,5 +1,6 @@
 """Each invariant can fail: a store that breaks one rule is named for it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from invariants import QUERIES, check
 from millrace.store.connection import locate
 from millrace.store.opening import open_store
 
-_COLUMNS = "id, name, key, label, priority, max_retries, created_at_ms, payload"
+_COLUMNS = "id, name, key, key_hash, label, priority, max_retries, created_at_ms, payload"
 
 GOOD = f"""
 INSERT INTO task ({_COLUMNS}, lane, status, phase, run, phase_runs, child_total, child_active, child_failed, fail_fast)
@@ -54,6 +55,7 @@ UPDATE sqlite_sequence SET seq = 15 WHERE name = 'task';
 """One of each: a waiting parent with children in every state, a run, a flow, a key that winds down, a stopped run, history, what
 waits for a run, what waits for one that failed to be retried, and a series that goes on and one that is paused."""
 
+GOOD = re.sub(r"\((\d+), ('[^']+'), ('[^']+'), 'x'", r"(\1, \2, \3, hash_key(\2, \3), 'x'", GOOD)
 
 BREACHES = {
     "I01": "UPDATE history SET id = 2 WHERE id = 9",
@@ -133,3 +135,10 @@ def test_a_damaged_structure_is_reported(store: apsw.Connection) -> None:
     store.execute("UPDATE task SET executing = 0 WHERE id = 5")
     store.pragma("ignore_check_constraints", False)
     assert any(found.startswith("integrity_check: ") for found in check(store))
+
+
+@pytest.mark.parametrize("table", ["task", "history"])
+def test_a_key_without_its_number_is_named(table: str, store: apsw.Connection) -> None:
+    """K1: such a row would be found by nobody who asks for its key."""
+    store.execute(f"UPDATE {table} SET key_hash = key_hash + 1 WHERE id = (SELECT max(id) FROM {table})")
+    assert [found.partition(" ")[0] for found in check(store)] == ["K1"]

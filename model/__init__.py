@@ -9,6 +9,7 @@
 | ``tags``, ``io``, ``redaction`` | what tasks may carry: tags, the bytes that runs move, payload fields that are not to be seen |
 | ``rows``, ``new_tasks`` | what layers give each other: rows of the store, tasks that have none yet |
 | ``outcomes``, ``catalog`` | the same: ends of runs, a task's functions |
+| ``keys`` | by which number a key is looked for |
 | ``lanes``, ``limits``, ``pauses`` | tasks that every limit treats alike; what bounds and orders starts; pauses as stored |
 | ``families``, ``metrics``, ``histograms`` | what is measured, by which labels; what ``metrics()`` gives; durations counted |
 | ``measures``, ``census`` | what is measured of a store, what a pool of runs counts |

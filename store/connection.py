@@ -288,13 +288,13 @@ def forbid_attaching(connection: apsw.Connection) -> None:
 
 def number_keys(connection: apsw.Connection) -> None:
     """What statements that look for keys call. The schema calls nothing: any tool can read and write the file."""
-    connection.create_scalar_function("hash_key", _hash_key, 2, deterministic=True)
+    connection.create_scalar_function("hash_key", _hash_key, 3, deterministic=True)
 
 
 def _hash_key(*columns: Any) -> int | None:
     """As SQLite calls it, with values of any type: what is no text is nobody's name and nobody's key."""
-    name, key = columns
-    return hash_key(name, key) if isinstance(name, str) and isinstance(key, str) else None
+    salt, name, key = columns
+    return hash_key(salt, name, key) if isinstance(name, str) and isinstance(key, str) else None
 
 
 def refuse_writes(connection: apsw.Connection) -> None:

@@ -13,12 +13,12 @@ _OWN: Final = NewRow.__struct_fields__.index("max_failures") + 1
 _SHARED: Final = NewRow.__struct_fields__[_OWN:]
 
 
-def by_shared(rows: Iterable[NewRow]) -> Iterator[tuple[dict[str, Any], list[tuple[Any, ...]]]]:
+def by_shared(rows: Iterable[NewRow], key_salt: int) -> Iterator[tuple[dict[str, Any], list[tuple[Any, ...]]]]:
     """Rows with the same shared columns, those by name; each row as its own columns, as `NewRow` has them, and its key's number."""
     groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for row in rows:
         values = astuple(row)
-        numbered = (*values[:_OWN], hash_key(row.name, row.key))
+        numbered = (*values[:_OWN], hash_key(key_salt, row.name, row.key))
         groups.setdefault(values[_OWN:], []).append(numbered)
     for shared, own in groups.items():
         yield dict(zip(_SHARED, shared, strict=True)), own

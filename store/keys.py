@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import apsw
 import msgspec
 
 from millrace.model.keys import hash_key
@@ -24,13 +25,17 @@ class Holders(NamedTuple):
     winding: dict[int, set[int]]
 
 
-def _numbered(scopes: Iterable[KeyScope]) -> str:
-    """As statements take them: the number comes last, by which the index finds the key."""
-    return json_text([(*scope, hash_key(scope[0], scope[3])) for scope in scopes])
-
-
 class KeyWriter(Named):
-    """Named statements about keys, in the writer's transaction."""
+    """Named statements about keys, in the writer's transaction.
+
+    Args:
+        cursor: the writer's.
+        salt: what keys are hashed with in this store.
+    """
+
+    def __init__(self, cursor: apsw.Cursor, salt: int) -> None:
+        super().__init__(cursor)
+        self._salt = salt
 
     def find_holders(self, scopes: Sequence[KeyScope]) -> Holders:
         """Which active tasks have these keys, and which id comes next."""
@@ -38,7 +43,7 @@ class KeyWriter(Named):
         winding: dict[int, set[int]] = {}
         next_id: int | None = None
         for start in range(0, len(scopes), CHUNK):
-            text = self._value("find_holders", keys=_numbered(scopes[start : start + CHUNK]))
+            text = self._value("find_holders", keys=self._numbered(scopes[start : start + CHUNK]))
             next_id, found = _decode_holders(text)
             for place, task_id, is_winding in found:
                 if is_winding:
@@ -49,7 +54,7 @@ class KeyWriter(Named):
 
     def find_held(self, scopes: Sequence[KeyScope]) -> list[int]:
         """The tasks that wait for a cancelled one under these keys."""
-        return _decode_ids(self._value("find_held", keys=_numbered(scopes)))
+        return _decode_ids(self._value("find_held", keys=self._numbered(scopes)))
 
     def find_spawned(
         self, scopes: Sequence[KeyScope], *, spawner: int, round_run: int, run: int
@@ -62,7 +67,7 @@ class KeyWriter(Named):
         for start in range(0, len(scopes), CHUNK):
             text = self._value(
                 "find_spawned",
-                keys=_numbered(scopes[start : start + CHUNK]),
+                keys=self._numbered(scopes[start : start + CHUNK]),
                 spawner=spawner,
                 round_run=round_run,
                 run=run,
@@ -70,3 +75,7 @@ class KeyWriter(Named):
             for place, task_id, status in _decode_found(text):
                 found.setdefault(start + place, []).append((task_id, status))
         return {place: children for place, children in found.items() if all(status != "anew" for _, status in children)}
+
+    def _numbered(self, scopes: Iterable[KeyScope]) -> str:
+        """As statements take them: the number comes last, by which the index finds the key."""
+        return json_text([(*scope, hash_key(self._salt, scope[0], scope[3])) for scope in scopes])

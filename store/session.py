@@ -68,11 +68,12 @@ class Session:
             with self.translated():
                 set_writer(connection)
                 connection.set_wal_hook(self._on_log_grown)
+                writer = Writer(connection, self._on_waited)
             self._log_identity: FileIdentity = identify_log(self._location)
         except BaseException:
             connection.close(force=True)
             raise
-        self.writer = Writer(connection, self._on_waited)
+        self.writer = writer
 
     def translated(self) -> AbstractContextManager[None]:
         """Around calls into the writer: errors of SQLite leave as those of millrace."""

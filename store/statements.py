@@ -34,8 +34,11 @@ _PAUSED_SINCE: Final = (
 )
 """Since when the task has been paused by what pauses it still, else ``:now``; ``@paused_since(t)`` in a statement."""
 
-_MACROS: Final = {"is_paused": _IS_PAUSED, "status": _STATUS, "paused_since": _PAUSED_SINCE}
-_MACRO = re.compile(r"@(active|settled|is_paused|status|paused_since)\((\w*)\)")
+_KEY_SALT: Final = "(SELECT v FROM meta WHERE k = 'key_salt')"
+"""What keys are hashed with in this store; ``@key_salt()`` in a statement."""
+
+_MACROS: Final = {"is_paused": _IS_PAUSED, "status": _STATUS, "paused_since": _PAUSED_SINCE, "key_salt": _KEY_SALT}
+_MACRO = re.compile(r"@(active|settled|is_paused|status|paused_since|key_salt)\((\w*)\)")
 _HEADER = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 

@@ -63,7 +63,8 @@ class Writer(Named):
         self._waits = Waits(connection, on_waited)
         self._is_synced = False
         self.starts = StartWriter(self._cursor)
-        self.keys = KeyWriter(self._cursor)
+        self._key_salt = self.meta("key_salt")
+        self.keys = KeyWriter(self._cursor, self._key_salt)
         self.names = NameWriter(self._cursor)
         self.edges = EdgeWriter(self._cursor)
         self.shelves = ShelfWriter(self._cursor)
@@ -174,7 +175,7 @@ class Writer(Named):
 
     def insert_tasks(self, tasks: Sequence[NewRow], started_at_ms: int | None = None) -> None:
         """Insert new rows, with what their tags are found by; with a moment, their first runs start then."""
-        for shared, own in inserts.by_shared(tasks):
+        for shared, own in inserts.by_shared(tasks, self._key_salt):
             for part in chunks(own):
                 self._run("insert_tasks", tasks=json_text(part), started_at_ms=started_at_ms, **shared)
         tagged = [(task.id, task.tags) for task in tasks if task.tags is not None]

@@ -1,4 +1,4 @@
--- Keys are found by a number, the hash of name and key (model.keys): with eight bytes an entry the indexes of keys are a fifth
+-- Keys are found by a number, the salted hash of name and key (model.keys): with eight bytes an entry the indexes of keys are a fifth
 -- as large, and rows that are written together change far fewer pages of them. What is found by its name has its own index.
 
 DROP VIEW respawned_child;
@@ -9,8 +9,9 @@ DROP INDEX history_key;
 -- No row has the default: rows that are here get theirs at once, and an insert that forgot it would clash with the next.
 ALTER TABLE task ADD COLUMN key_hash INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE history ADD COLUMN key_hash INTEGER NOT NULL DEFAULT 0;
-UPDATE task SET key_hash = hash_key(name, key);
-UPDATE history SET key_hash = hash_key(name, key);
+INSERT INTO meta (k, v) VALUES ('key_salt', random());
+UPDATE task SET key_hash = hash_key((SELECT v FROM meta WHERE k = 'key_salt'), name, key);
+UPDATE history SET key_hash = hash_key((SELECT v FROM meta WHERE k = 'key_salt'), name, key);
 
 CREATE UNIQUE INDEX task_key ON task (key_hash, ifnull(parent_id, 0), parent_round) WHERE holds_key = 1;
 CREATE INDEX task_unheld_key ON task (key_hash) WHERE holds_key <> 1;

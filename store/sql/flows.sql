@@ -18,5 +18,5 @@ SELECT id FROM (
     SELECT id, 0 AS settled FROM task INDEXED BY task_flow WHERE key = :key AND is_flow = 1
     UNION ALL
     SELECT h.id, 1 FROM names CROSS JOIN history AS h INDEXED BY history_key
-        ON h.key_hash = hash_key(names.name, :key) AND h.key = :key AND h.name = names.name)
+        ON h.key_hash = hash_key(@key_salt(), names.name, :key) AND h.key = :key AND h.name = names.name)
 ORDER BY settled, id DESC LIMIT 1;

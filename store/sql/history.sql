@@ -115,7 +115,7 @@ DELETE FROM flow WHERE id IN (
     WHERE h.name >= 'flow::' AND h.name < 'flow:;');
 
 -- name: rename_settled
-UPDATE history SET name = :present, key_hash = hash_key(:present, key)
+UPDATE history SET name = :present, key_hash = hash_key(@key_salt(), :present, key)
 WHERE seq IN (SELECT seq FROM history INDEXED BY history_name WHERE name = :name LIMIT :limit);
 
 -- name: delete_tags

@@ -2,11 +2,11 @@
 -- The newest active root task with a key. One of them holds it; others wind down, or never held it.
 SELECT id FROM (
     SELECT t.id FROM json_each(:names) AS n CROSS JOIN task AS t INDEXED BY task_key
-        ON t.key_hash = hash_key(n.value, :key) AND ifnull(t.parent_id, 0) = 0 AND t.parent_round = 0
+        ON t.key_hash = hash_key(@key_salt(), n.value, :key) AND ifnull(t.parent_id, 0) = 0 AND t.parent_round = 0
         AND t.name = n.value AND t.key = :key AND t.holds_key = 1
     UNION ALL
     SELECT t.id FROM json_each(:names) AS n CROSS JOIN task AS t INDEXED BY task_unheld_key
-        ON t.key_hash = hash_key(n.value, :key) AND t.name = n.value AND t.key = :key AND t.holds_key <> 1
+        ON t.key_hash = hash_key(@key_salt(), n.value, :key) AND t.name = n.value AND t.key = :key AND t.holds_key <> 1
     WHERE t.parent_id IS NULL)
 ORDER BY id DESC LIMIT 1;
 
@@ -14,7 +14,7 @@ ORDER BY id DESC LIMIT 1;
 -- The newest settled task with a key, root or child.
 SELECT max((
     SELECT h.id FROM history AS h INDEXED BY history_key
-    WHERE h.key_hash = hash_key(n.value, :key) AND h.name = n.value AND h.key = :key ORDER BY h.id DESC LIMIT 1))
+    WHERE h.key_hash = hash_key(@key_salt(), n.value, :key) AND h.name = n.value AND h.key = :key ORDER BY h.id DESC LIMIT 1))
 FROM json_each(:names) AS n;
 
 -- name: count_queue

@@ -61,7 +61,7 @@ FROM (
         FROM present WHERE name IS NOT NULL)
     SELECT value AS name FROM json_each(:names) UNION ALL SELECT name FROM present WHERE name IS NOT NULL) AS n
 CROSS JOIN task AS t INDEXED BY task_key
-    ON t.key_hash = hash_key(n.name, :key) AND t.name = n.name AND t.key = :key AND t.holds_key = 1 WHERE TRUE
+    ON t.key_hash = hash_key(@key_salt(), n.name, :key) AND t.name = n.name AND t.key = :key AND t.holds_key = 1 WHERE TRUE
 
 -- piece: active_unheld_keyed by t.id
 -- Few tasks do not hold their key: those that wind down, and those that may come twice.
@@ -76,7 +76,7 @@ FROM (
         FROM present WHERE name IS NOT NULL)
     SELECT value AS name FROM json_each(:names) UNION ALL SELECT name FROM present WHERE name IS NOT NULL) AS n
 CROSS JOIN history AS h INDEXED BY history_key
-    ON h.key_hash = hash_key(n.name, :key) AND h.name = n.name AND h.key = :key WHERE TRUE
+    ON h.key_hash = hash_key(@key_salt(), n.name, :key) AND h.name = n.name AND h.key = :key WHERE TRUE
 
 -- piece: active_running by t.id
 FROM task AS t INDEXED BY task_executing WHERE t.executing = 1 AND t.status = 'running'

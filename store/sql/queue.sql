@@ -271,14 +271,14 @@ SELECT json_group_array(name) FROM names WHERE name IS NOT NULL;
 SELECT json_group_array(json_array(
     t.id, t.grp, CASE t.limited WHEN 1 THEN t.parent_id END, t.priority,
     t.holds_key = 1 AND EXISTS (SELECT 1 FROM task AS o INDEXED BY task_key
-        WHERE o.key_hash = hash_key(:present, t.key) AND ifnull(o.parent_id, 0) = ifnull(t.parent_id, 0)
+        WHERE o.key_hash = hash_key(@key_salt(), :present, t.key) AND ifnull(o.parent_id, 0) = ifnull(t.parent_id, 0)
             AND o.parent_round = t.parent_round AND o.name = :present AND o.key = t.key AND o.holds_key = 1)))
 FROM (SELECT * FROM task INDEXED BY task_name WHERE name = :name LIMIT :limit) AS t;
 
 -- name: rename_tasks
 -- An element: id, lane, whether its key is another's now. That one it does not wait for.
 UPDATE task SET
-    name = :name, key_hash = hash_key(:name, task.key), lane = e.value ->> 1,
+    name = :name, key_hash = hash_key(@key_salt(), :name, task.key), lane = e.value ->> 1,
     holds_key = CASE WHEN e.value ->> 2 THEN 0 ELSE holds_key END, held = CASE WHEN e.value ->> 2 THEN 0 ELSE held END
 FROM jsonb_each(:tasks) AS e WHERE task.id = e.value ->> 0;
 

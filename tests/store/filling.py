@@ -35,6 +35,7 @@ def fill(connection: apsw.Connection, table: str, rows: Iterable[Mapping[str, An
     columns = COLUMNS[table].split(", ")
     values = ", ".join(f":{column}" for column in columns)
     statement = f"INSERT INTO {table} ({COLUMNS[table]}) VALUES ({values})"
+    salt = connection.execute("SELECT v FROM meta WHERE k = 'key_salt'").get
     with connection:
         for row in rows:
             whole = {
@@ -43,7 +44,7 @@ def fill(connection: apsw.Connection, table: str, rows: Iterable[Mapping[str, An
                 "label": row["name"],
                 **row,
             }
-            whole["key_hash"] = hash_key(whole["name"], whole["key"])
+            whole["key_hash"] = hash_key(salt, whole["name"], whole["key"])
             if whole["status"] in ("failed", "dead_letter") and whole.get("error") is None:
                 whole["error"] = "broken"
             tags = whole["tags"]

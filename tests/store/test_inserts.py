@@ -10,6 +10,7 @@ from millrace.model.keys import hash_key
 from millrace.model.rows import NewRow
 from millrace.store.inserts import by_shared
 
+SALT = -7
 ROWS = st.lists(
     st.builds(
         NewRow,
@@ -38,12 +39,12 @@ def typed(row: NewRow) -> list[tuple[type, Any]]:
 @given(ROWS)
 def test_each_row_comes_out_as_it_went_in(rows: list[NewRow]) -> None:
     """Each once, with each value; and none is parted from another that shares its columns."""
-    groups = list(by_shared(rows))
+    groups = list(by_shared(rows, SALT))
     fields = NewRow.__struct_fields__
     out = [NewRow(**dict(zip(fields, own[:-1], strict=False)), **shared) for shared, owns in groups for own in owns]
     assert sorted(map(typed, out), key=repr) == sorted(map(typed, rows), key=repr)
     assert len({tuple(shared.values()) for shared, _ in groups}) == len(groups)
-    assert all(own[-1] == hash_key(shared["name"], own[1]) for shared, owns in groups for own in owns)
+    assert all(own[-1] == hash_key(SALT, shared["name"], own[1]) for shared, owns in groups for own in owns)
 
 
 def test_a_share_of_failures_is_not_a_number_of_them() -> None:
@@ -58,7 +59,7 @@ def test_a_share_of_failures_is_not_a_number_of_them() -> None:
         "phase": 1,
     }
     rows = [NewRow(id=at, key="k", max_failures=limit, created_at_ms=0, **values) for at, limit in enumerate((1, 1.0))]
-    (only,) = by_shared(rows)
+    (only,) = by_shared(rows, SALT)
     shared, own = only
     assert "max_failures" not in shared
     assert [asdict(row)["max_failures"] for row in rows] == [entry[-2] for entry in own]

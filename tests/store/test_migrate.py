@@ -9,7 +9,8 @@ import apsw
 import pytest
 
 from millrace.model.errors import InternalError, StoreCorrupt, StoreError
-from millrace.store.connection import Location, open_writer
+from millrace.model.keys import hash_key
+from millrace.store.connection import Location, locate, open_writer
 from millrace.store.migrate import (
     APPLICATION_ID,
     Migration,
@@ -21,6 +22,7 @@ from millrace.store.migrate import (
     read_schema,
     schema_version,
 )
+from millrace.store.opening import open_store
 
 FIRST = "insert into thing values (1, 'a')"
 STEPS = (
@@ -202,3 +204,14 @@ def test_statistics_are_no_tampering(connection: apsw.Connection) -> None:
     connection.execute("analyze")
     assert connection.table_exists("main", "sqlite_stat1")
     check_schema(connection, STEPS, 3)
+
+
+def test_each_store_hashes_keys_with_a_salt_of_its_own(tmp_path: Path) -> None:
+    """Who knows the salt of one store cannot look for keys that clash in another."""
+    salts: set[int] = set()
+    for name in ("one.db", "two.db"):
+        connection = open_store(locate(tmp_path / name))
+        salts.add(connection.execute("SELECT v FROM meta WHERE k = 'key_salt'").get)
+        connection.close()
+    assert len(salts) == 2
+    assert len({hash_key(salt, "a::task", "key") for salt in salts}) == 2

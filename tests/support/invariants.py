@@ -176,8 +176,8 @@ _ALL: Final = "\nUNION ALL\n".join(
 
 
 _MISNUMBERED: Final = """
-    SELECT id FROM task WHERE key_hash <> hash_key(name, key)
-    UNION ALL SELECT id FROM history WHERE key_hash <> hash_key(name, key)"""
+    SELECT id FROM task WHERE key_hash <> hash_key((SELECT v FROM meta WHERE k = 'key_salt'), name, key)
+    UNION ALL SELECT id FROM history WHERE key_hash <> hash_key((SELECT v FROM meta WHERE k = 'key_salt'), name, key)"""
 
 
 def check(connection: apsw.Connection, *, structure: bool = True) -> list[str]:
@@ -195,7 +195,7 @@ def check(connection: apsw.Connection, *, structure: bool = True) -> list[str]:
         verdict = connection.pragma("integrity_check")
         if verdict != "ok":
             found.append(f"integrity_check: {verdict}")
-        connection.create_scalar_function("hash_key", hash_key, 2)
+        connection.create_scalar_function("hash_key", hash_key, 3)
         misnumbered = connection.execute(_MISNUMBERED).fetchall()
         if misnumbered:
             found.append(f"K1 a key has the number that it is looked for by: {misnumbered[:5]}")

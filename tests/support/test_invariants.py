@@ -55,7 +55,9 @@ UPDATE sqlite_sequence SET seq = 15 WHERE name = 'task';
 """One of each: a waiting parent with children in every state, a run, a flow, a key that winds down, a stopped run, history, what
 waits for a run, what waits for one that failed to be retried, and a series that goes on and one that is paused."""
 
-GOOD = re.sub(r"\((\d+), ('[^']+'), ('[^']+'), 'x'", r"(\1, \2, \3, hash_key(\2, \3), 'x'", GOOD)
+_SALT = "(SELECT v FROM meta WHERE k = 'key_salt')"
+GOOD = re.sub(r"\((\d+), ('[^']+'), ('[^']+'), 'x'", rf"(\1, \2, \3, hash_key({_SALT}, \2, \3), 'x'", GOOD)
+
 
 BREACHES = {
     "I01": "UPDATE history SET id = 2 WHERE id = 9",

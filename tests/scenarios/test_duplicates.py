@@ -467,7 +467,7 @@ def test_a_parent_waits_for_the_rerun_of_its_child(stage: Stage, domain: Domain)
     assert scheduler.submit(play.keyed.options(parent=outcome.id), 2).kind is SubmitKind.REQUEUED
     play.gate.let_pass()
     play.gate.await_arrivals(2)
-    assert outcome.handle.status() is TaskStatus.WAITING
+    await_status(outcome, TaskStatus.WAITING)
     play.gate.open()
     assert outcome.wait(WAIT_S).status is TaskStatus.COMPLETED
     assert [child.memo for child in scheduler.children(outcome.id)] == [2]

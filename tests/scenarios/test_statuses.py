@@ -100,7 +100,7 @@ def test_a_parent_waits_and_then_is_pending_for_its_finalizer(
     scheduler = stage.started(domain, max_concurrency=1)
     parent = scheduler.submit(family)
     gate.await_arrivals(1)
-    assert parent.handle.status() is TaskStatus.WAITING
+    await_status(parent, TaskStatus.WAITING)
     blocker = scheduler.submit(held.options(priority=1), 8)
     gate.let_pass()
     gate.await_arrivals(2)

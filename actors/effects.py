@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from millrace.actors.mailbox import Reply
 from millrace.actors.means import Completed
 from millrace.actors.policy.limits import Limits
-from millrace.actors.telling import Told
 from millrace.model.errors import InterruptReason
+from millrace.model.events import Event
 from millrace.model.families import domain_of
 from millrace.model.rows import ChildBytes, Claim, ParentCount, Ready
 from millrace.store.writer import SettledRow
@@ -91,7 +91,8 @@ class Effects:
     """The first end (by the wall clock) of the pauses that end by themselves, as far as this transaction knows of them."""
     next_wall_ms: int | None = None
     """The same of tasks and series that are due by the wall clock."""
-    events: list[Told] = field(default_factory=list[Told])
+    events: list[Event] = field(default_factory=list[Event])
+    """As ``telling`` makes them: whoever reads them finishes them."""
     answers: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     """Callers to be answered."""
     messages: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])

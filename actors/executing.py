@@ -6,7 +6,7 @@ from millrace.actors.clock import Arm
 from millrace.actors.dispatches import Lent, Reclaimed, RefillThreads, RunOverdue, ThreadEnded
 from millrace.actors.hub import Hub
 from millrace.actors.roster import Addresses
-from millrace.actors.telling import news_of
+from millrace.actors.telling import news_of, time_of
 from millrace.actors.times import Times
 from millrace.executors.bodies import Bodies
 from millrace.executors.run import Run
@@ -39,8 +39,9 @@ class Executing:
         timeout_s = self._bodies.timeout_s(run)
         if timeout_s is not None:
             self._to.clock.tell(Arm(timeout_s, self._to.dispatcher, RunOverdue(claim.id, claim.run)))
-        if claim.phase == Phase.BODY and self._hub.hears(events.Dispatched):
-            self._hub.publish((news_of(events.Dispatched, self._times.wall_ms(), claim, None, claim.effective),))
+        if self._hub.hears(events.Dispatched) and claim.phase == Phase.BODY:
+            at = time_of(self._times.wall_ms())
+            self._hub.publish((news_of(events.Dispatched, at, claim, claim.effective),))
 
     def starved(self) -> None:
         """The system gives no more threads: runs that wait for one are looked at again in a while."""

@@ -1,14 +1,14 @@
 """Who listens: subscriptions to events, fed after each commit. A slow reader delays nobody and is told what it missed.
 
 Whoever tells pays as little as possible: what is told is put behind the rest in one step, without a lock where nobody waits for
-it, and becomes an event in the thread that reads it.
+it, and is finished in the thread that reads it.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from millrace.actors.telling import Told, event_of
+from millrace.actors.telling import event_of
 from millrace.model.durations import LONGEST_WAIT_S
 from millrace.model.events import Event
 from millrace.store.fork import ForkGuard
@@ -24,12 +24,12 @@ class Feed:
     """
 
     def __init__(
-        self, accepts: Callable[[Told], bool] | None, maxsize: int, kinds: tuple[type[Event], ...] | None = None
+        self, accepts: Callable[[Event], bool] | None, maxsize: int, kinds: tuple[type[Event], ...] | None = None
     ) -> None:
         self._accepts = accepts
         self.kinds = kinds
         self._maxsize = maxsize
-        self._told: deque[Told] = deque()
+        self._told: deque[Event] = deque()
         self._changed = threading.Condition()
         self._is_awaited = False
         """Whether a reader waits whom nobody has woken yet. It says so before it looks a last time: what is told before that is
@@ -38,7 +38,7 @@ class Feed:
         self._guard = ForkGuard()
         self.missed = 0
 
-    def put(self, told: Sequence[Told]) -> int:
+    def put(self, told: Sequence[Event]) -> int:
         """Add what it accepts; how many older ones went for that."""
         accepts = self._accepts
         if accepts is not None:
@@ -61,7 +61,7 @@ class Feed:
             self.missed += dropped
         return dropped
 
-    def _take(self) -> Told | None:
+    def _take(self) -> Event | None:
         """The oldest; None: there is none. In one step: others take without the lock."""
         try:
             return self._told.popleft()
@@ -90,8 +90,8 @@ class Feed:
                 told = awaited
             yield event_of(told)
 
-    def _wait(self, timeout_s: float | None) -> Told | None:
-        found: list[Told] = []
+    def _wait(self, timeout_s: float | None) -> Event | None:
+        found: list[Event] = []
 
         def is_over() -> bool:
             self._is_awaited = True
@@ -156,7 +156,7 @@ class Hub:
             self._hears = {}
         feed.close()
 
-    def publish(self, told: Sequence[Told]) -> None:
+    def publish(self, told: Sequence[Event]) -> None:
         """Tell everybody, in this order."""
         for feed in self._feeds:
             dropped = feed.put(told)

@@ -370,7 +370,7 @@ class Ledger:
     def tell(self, kind: type[events.TaskEvent], row: Row | Claim, memo: str | None = None, **fields: Any) -> None:
         """An event of a task, where anybody listens; a memo as its JSON text."""
         if self.hears(kind):
-            self.effects.events.append(news_of(kind, self.now_ms, row, fields or None, row.effective, memo=memo))
+            self.effects.events.append(news_of(kind, self.now(), row, row.effective, fields or None, memo=memo))
 
     def tell_progress(self, row: Row | Claim, report: Report | None = None, *, settled: float | None = None) -> None:
         """An event of a task's progress: the one given, else what has not been told of it yet.
@@ -401,4 +401,4 @@ class Ledger:
     def tell_new(self, kind: type[events.TaskEvent], row: NewRow) -> None:
         """An event of a task that is only being inserted."""
         if self.hears(kind):
-            self.effects.events.append(news_of(kind, self.now_ms, row))
+            self.effects.events.append(news_of(kind, self._now or self.now(), row))

@@ -79,14 +79,14 @@ def _settle_leaves(ledger: Ledger, outcomes: Sequence[RunOutcome]) -> set[int]:
     parents: dict[int, Row] = {}
     tells_progress = ledger.has_reports and ledger.hears(events.Progress)
     tells_end = ledger.hears(events.Completed)
-    told, now_ms = ledger.effects.events, ledger.now_ms
+    told, now = ledger.effects.events, ledger.now()
     for outcome in settled if ledger.is_heard else [one for one in settled if one.parent_id is not None]:
         claim = outcome.claim
         if claim is not None:
             if tells_progress:
                 ledger.tell_progress(claim)
             if tells_end:
-                told.append(news_of(events.Completed, now_ms, claim, None, claim.effective, memo=outcome.memo))
+                told.append(news_of(events.Completed, now, claim, claim.effective, memo=outcome.memo))
         if outcome.parent_id is not None:
             _count_leaf(ledger, outcome, outcome.parent_id, parents)
     for parent in parents.values():

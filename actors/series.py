@@ -16,6 +16,7 @@ from millrace.model.priority import Priority
 from millrace.model.rows import Delay, Row, SeriesRow
 from millrace.model.schedule import Cron, Schedule, decode_schedule
 from millrace.model.statuses import DuplicatePolicy
+from millrace.model.tags import encode_tags
 
 IN_CODE: Final = {"submission": 0, "task": 1, "start": 2}
 """``SeriesRow.in_code`` by where the schedule came from."""
@@ -153,6 +154,7 @@ def tell(ledger: Ledger, kind: type[events.TaskEvent], series: SeriesRow, **fiel
     if ledger.is_heard:
         task = submission_of(series)
         priority = Priority(128 if task.priority is None else task.priority)
+        tags: Any = encode_tags(task.tags)  # as ``telling.event_of`` finds them
         ledger.effects.events.append(
             kind(
                 at=ledger.now(),
@@ -162,7 +164,7 @@ def tell(ledger: Ledger, kind: type[events.TaskEvent], series: SeriesRow, **fiel
                 label=task.label,
                 parent_id=None,
                 group=task.group,
-                tags=task.tags or {},
+                tags=tags,
                 priority=priority,
                 effective_priority=priority,
                 **fields,

@@ -1,10 +1,12 @@
-"""What is told of tasks: noted at little cost where it happens, and made an event in the thread of who hears it."""
+"""What is told of tasks: made in few steps where it happens, and finished in the thread of who hears it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from millrace.model.durations import ms_to_datetime
 from millrace.model.events import Completed, Event, TaskEvent
@@ -14,108 +16,56 @@ from millrace.model.tags import decode_tags
 
 _LEVELS: Final = tuple(Priority(level) for level in range(LEAST_URGENT + 1))
 _decode = msgspec.json.Decoder().decode
-_time_of = lru_cache(maxsize=64)(ms_to_datetime)
-"""All events of a commit have one time."""
-
-
-class News(msgspec.Struct, gc=False):
-    """What an event of a task says, as of a commit. Costs a fifth of the event, and refers to no row, whose payload may be large.
-
-    Nothing in it can be part of a cycle, so the collector need not look at it: a slow reader may keep many.
-    """
-
-    kind: type[TaskEvent]
-    at_ms: int
-    task_id: int
-    task_name: str
-    key: str
-    label: str
-    parent_id: int | None
-    group: str | None
-    tags: str | None
-    """JSON text."""
-    priority: int
-    effective: int
-    own: Mapping[str, Any] | None
-    """All fields of ``kind`` that are not in the header, but for the memo. None: there are none."""
-    memo: str | None
-    """JSON text, of a task that has completed: most events with a field of their own are of these, and need no mapping for it."""
-
-
-Told = Event | News
-"""What feeds hold: events of no task are made where they happen."""
+time_of = lru_cache(maxsize=64)(ms_to_datetime)
+"""A time as events carry it: many have the same."""
 
 
 def news_of(
     kind: type[TaskEvent],
-    at_ms: int,
+    at: datetime,
     task: Row | Claim | NewRow,
-    own: Mapping[str, Any] | None = None,
     effective: int | None = None,
+    own: Mapping[str, Any] | None = None,
     *,
     memo: str | None = None,
-) -> News:
-    """An event of a task, as of a commit.
+) -> TaskEvent:
+    """An event of a task, as of a commit, but that its tags and memo are JSON text until somebody reads it (``event_of``).
+
+    It refers to no row, whose payload may be large: a slow reader may keep many.
 
     Args:
         kind: of which class.
-        at_ms: the commit's time.
+        at: the commit's time.
         task: what the header is taken from.
-        own: all fields of ``kind`` that are not in the header, but for the memo.
         effective: the effective priority, where it is another than the stored one.
+        own: all fields of ``kind`` that are not in the header, but for the memo.
         memo: as JSON text.
     """
-    priority = task.priority
-    return News(
-        kind,
-        at_ms,
-        task.id,
-        task.name,
-        task.key,
-        task.label,
-        task.parent_id,
-        task.grp,
-        task.tags,
-        priority,
-        priority if effective is None else effective,
-        own,
-        memo,
-    )
-
-
-def kind_of(told: Told) -> type[Event]:
-    """The class of the event."""
-    return told.kind if isinstance(told, News) else type(told)
-
-
-class _Draft:
-    """An event in the making: it gets its class when it has all fields."""
-
-
-def event_of(told: Told) -> Event:
-    """The event itself. Made anew for each reader, who may do with its tags and memo as it likes."""
-    if not isinstance(told, News):
-        return told
-    # A frozen dataclass sets each field by a call of its own, which takes four times as long as this; a test holds the two equal.
-    draft: Any = _Draft()
-    draft.at = _time_of(told.at_ms)
-    draft.task_id = told.task_id
-    draft.task_name = told.task_name
-    draft.key = told.key
-    draft.label = told.label
-    draft.parent_id = told.parent_id
-    draft.group = told.group
-    draft.tags = {} if told.tags is None else decode_tags(told.tags)
-    draft.priority = _LEVELS[told.priority]
-    draft.effective_priority = _LEVELS[told.effective]
-    kind = told.kind
+    make: Any = kind
+    made: TaskEvent
+    level = _LEVELS[task.priority]
+    urgency = level if effective is None else _LEVELS[effective]
+    tags, parent_id, group = task.tags, task.parent_id, task.grp
+    # Spelled out: to unpack a tuple of the header takes half as long again.
     if kind is Completed:
-        draft.memo = memo_of(told.memo)
-    elif told.own is not None:
-        draft.__dict__.update(told.own)
-    draft.__class__ = kind
-    event: TaskEvent = draft
-    return event
+        made = make(at, task.id, task.name, task.key, task.label, parent_id, group, tags, level, urgency, memo)
+    elif own is None:
+        made = make(at, task.id, task.name, task.key, task.label, parent_id, group, tags, level, urgency)
+    else:
+        made = make(at, task.id, task.name, task.key, task.label, parent_id, group, tags, level, urgency, **own)
+    return made
+
+
+def event_of(told: Event) -> Event:
+    """The event itself. Made anew for each reader, who may do with its tags and memo as it likes."""
+    event: Any = told
+    try:
+        text = event.tags  # to ask for its class first takes half as long as all the rest
+    except AttributeError:
+        return told  # it is of no task
+    if type(told) is Completed:
+        return replace(told, tags=decode_tags(text), memo=memo_of(told.memo))
+    return replace(told, tags=decode_tags(text))
 
 
 def memo_of(text: str | None) -> Any:

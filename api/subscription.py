@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Self
 
 from millrace.actors.hub import Feed, Hub
-from millrace.actors.telling import News, Told, kind_of
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.events import Event, TaskEvent
 
@@ -21,10 +20,10 @@ class Subscription:
         wanted = None if kinds is None else _kinds(kinds)
         prefix = None if domain is None else f"{domain}::"
 
-        def accepts(told: Told) -> bool:
-            if wanted is not None and not issubclass(kind_of(told), wanted):
+        def accepts(told: Event) -> bool:
+            if wanted is not None and not isinstance(told, wanted):
                 return False
-            if not isinstance(told, (News, TaskEvent)):
+            if not isinstance(told, TaskEvent):
                 return True
             return (prefix is None or told.task_name.startswith(prefix)) and task in (None, told.task_name)
 

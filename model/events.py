@@ -3,21 +3,36 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
+
+import msgspec
 
 from millrace.model.priority import Priority
 from millrace.model.records import Json, TaskId
 from millrace.model.statuses import TaskStatus
 
+_Told = TypeVar("_Told", bound="Event")
 
-@dataclass(frozen=True)
-class Event:
+
+def _told(kind: type[_Told]) -> type[_Told]:
+    """A frozen dataclass to whoever reads it, and to ``dataclasses``.
+
+    Made by msgspec: a dataclass sets each field of a frozen instance by a call of its own, which takes ten times as long.
+    """
+    return dataclass(frozen=True, init=False, match_args=False)(kind)
+
+
+@_told
+class Event(
+    msgspec.Struct, frozen=True, gc=False
+):  # nothing in one refers to it: a slow reader's many cost the collector nothing
     """Base of all events."""
 
     at: datetime
 
 
-@dataclass(frozen=True)
-class TaskEvent(Event):
+@_told
+class TaskEvent(Event, frozen=True):
     """Base of the events of one task; the header is as of the commit."""
 
     task_id: TaskId
@@ -31,25 +46,25 @@ class TaskEvent(Event):
     effective_priority: Priority
 
 
-@dataclass(frozen=True)
-class Submitted(TaskEvent):
+@_told
+class Submitted(TaskEvent, frozen=True):
     """A new task is in the queue."""
 
 
-@dataclass(frozen=True)
-class Dispatched(TaskEvent):
+@_told
+class Dispatched(TaskEvent, frozen=True):
     """A run of the body starts (not of the finalizer)."""
 
 
-@dataclass(frozen=True)
-class Completed(TaskEvent):
+@_told
+class Completed(TaskEvent, frozen=True):
     """The task ended well."""
 
     memo: Json
 
 
-@dataclass(frozen=True)
-class Failed(TaskEvent):
+@_told
+class Failed(TaskEvent, frozen=True):
     """A run failed: it is repeated after ``retry_after`` seconds, or the task ended FAILED."""
 
     error: str
@@ -57,23 +72,23 @@ class Failed(TaskEvent):
     retry_after: float | None
 
 
-@dataclass(frozen=True)
-class DeadLettered(TaskEvent):
+@_told
+class DeadLettered(TaskEvent, frozen=True):
     """The retries are used up."""
 
     error: str
     retries: int
 
 
-@dataclass(frozen=True)
-class Waiting(TaskEvent):
+@_told
+class Waiting(TaskEvent, frozen=True):
     """The body returned while ``children`` children are active."""
 
     children: int
 
 
-@dataclass(frozen=True)
-class ChildSettled(TaskEvent):
+@_told
+class ChildSettled(TaskEvent, frozen=True):
     """Of the parent: one more child has ended."""
 
     child_id: TaskId
@@ -82,8 +97,8 @@ class ChildSettled(TaskEvent):
     total: int
 
 
-@dataclass(frozen=True)
-class Progress(TaskEvent):
+@_told
+class Progress(TaskEvent, frozen=True):
     """A task's fraction changed; a parent's rolls up its children's."""
 
     fraction: float
@@ -94,122 +109,122 @@ class Progress(TaskEvent):
     eta: float | None
 
 
-@dataclass(frozen=True)
-class Preempted(TaskEvent):
+@_told
+class Preempted(TaskEvent, frozen=True):
     """The body has ended to make room for a more urgent task; it begins anew later."""
 
 
-@dataclass(frozen=True)
-class Paused(TaskEvent):
+@_told
+class Paused(TaskEvent, frozen=True):
     """The body was stopped by a pause and has ended; it begins anew when nothing pauses the task any more."""
 
 
-@dataclass(frozen=True)
-class Resumed(TaskEvent):
+@_told
+class Resumed(TaskEvent, frozen=True):
     """A task whose body was preempted or stopped by a pause is pending again."""
 
 
-@dataclass(frozen=True)
-class CancelRequested(TaskEvent):
+@_told
+class CancelRequested(TaskEvent, frozen=True):
     """A cancel is recorded and something of the task has still to end."""
 
 
-@dataclass(frozen=True)
-class Cancelled(TaskEvent):
+@_told
+class Cancelled(TaskEvent, frozen=True):
     """The task ended cancelled."""
 
 
-@dataclass(frozen=True)
-class Superseded(TaskEvent):
+@_told
+class Superseded(TaskEvent, frozen=True):
     """The task was replaced by the task ``by``."""
 
     by: TaskId
 
 
-@dataclass(frozen=True)
-class ScheduleSkipped(TaskEvent):
+@_told
+class ScheduleSkipped(TaskEvent, frozen=True):
     """Of a series: a due time, or several missed ones, are not run."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class ScheduleEnded(TaskEvent):
+@_told
+class ScheduleEnded(TaskEvent, frozen=True):
     """The series is over, after so many runs."""
 
     runs: int
 
 
-@dataclass(frozen=True)
-class Expired(TaskEvent):
+@_told
+class Expired(TaskEvent, frozen=True):
     """No run began within the task's time to live; ``age`` is in seconds since that began."""
 
     age: float
 
 
-@dataclass(frozen=True)
-class Unblocked(TaskEvent):
+@_told
+class Unblocked(TaskEvent, frozen=True):
     """The last dependency of the task has settled: it is pending."""
 
 
-@dataclass(frozen=True)
-class DependencyFailed(TaskEvent):
+@_told
+class DependencyFailed(TaskEvent, frozen=True):
     """The task ended, or its rerun was dropped, as its dependency ``dependency`` failed."""
 
     dependency: TaskId
 
 
-@dataclass(frozen=True)
-class Interrupted(TaskEvent):
+@_told
+class Interrupted(TaskEvent, frozen=True):
     """Put back to pending by a shutdown or a crash; it costs no retry."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Parked(TaskEvent):
+@_told
+class Parked(TaskEvent, frozen=True):
     """This program cannot run the task; ``reason`` says why."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class BatchSubmitted(Event):
+@_told
+class BatchSubmitted(Event, frozen=True):
     """A batch stored ``inserted`` new tasks."""
 
     inserted: int
 
 
-@dataclass(frozen=True)
-class GroupPaused(Event):
+@_told
+class GroupPaused(Event, frozen=True):
     """Nothing of the group starts any more, in any domain."""
 
     group: str
 
 
-@dataclass(frozen=True)
-class GroupResumed(Event):
+@_told
+class GroupResumed(Event, frozen=True):
     """The group's pause is over, by a call or because its time has come."""
 
     group: str
 
 
-@dataclass(frozen=True)
-class DomainPaused(Event):
+@_told
+class DomainPaused(Event, frozen=True):
     """Nothing of the domain starts any more."""
 
     domain: str
 
 
-@dataclass(frozen=True)
-class DomainResumed(Event):
+@_told
+class DomainResumed(Event, frozen=True):
     """The domain's pause is over."""
 
     domain: str
 
 
-@dataclass(frozen=True)
-class GroupWeightChanged(Event):
+@_told
+class GroupWeightChanged(Event, frozen=True):
     """The weight of a group in force has changed."""
 
     group: str
@@ -217,18 +232,18 @@ class GroupWeightChanged(Event):
     after: int
 
 
-@dataclass(frozen=True)
-class SchedulerPaused(Event):
+@_told
+class SchedulerPaused(Event, frozen=True):
     """Nothing starts any more."""
 
 
-@dataclass(frozen=True)
-class SchedulerResumed(Event):
+@_told
+class SchedulerResumed(Event, frozen=True):
     """The pause of the whole scheduler is over."""
 
 
-@dataclass(frozen=True)
-class ActorRestarted(Event):
+@_told
+class ActorRestarted(Event, frozen=True):
     """An actor of the runtime failed with ``error`` and was replaced."""
 
     actor: str

@@ -41,6 +41,16 @@ def test_a_feed_keeps_the_newest_and_counts_the_others(batches: list[list[int]],
     assert feed.missed == dropped == max(0, len(told) - maxsize)
 
 
+def test_a_reader_may_leave_off_in_the_middle() -> None:
+    """What was told together is not taken together: the rest is there for whoever reads on, and counts for the bound."""
+    feed = Feed(None, 4)
+    feed.put([event(n) for n in range(4)])
+    assert next(iter(feed)) == event(0)
+    assert feed.get(0.0) == event(1)
+    assert feed.put([event(n) for n in range(4, 9)]) == 3
+    assert (numbers(feed), feed.missed) == ([5, 6, 7, 8], 3)
+
+
 def test_a_closed_feed_is_read_out() -> None:
     """What came before the close can still be read; what comes after is not taken."""
     feed = Feed(lambda one: True, 10)

@@ -54,7 +54,7 @@ class Running:
             env={**os.environ, "XDG_STATE_HOME": str(home), **env},
         )
 
-    def end(self, timeout: float = 100) -> Ended:
+    def end(self, timeout: float = 250) -> Ended:
         try:
             output, _ = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:

@@ -16,7 +16,7 @@ from millrace.metrics import App, Exporter, Server
 from millrace.metrics.alerts import ALERTS, rule_file
 from millrace.metrics.dashboard import expressions
 
-PROGRAM = Path(__file__).with_name("busy_program.py")
+PROGRAM = Path(__file__).with_name("measured_program.py")
 RUNNING = (
     'millrace_running{scope="global"} - on () (sum(millrace_runs_started_total) - sum(millrace_runs_finished_total))'
 )

@@ -138,7 +138,8 @@ def test_children_of_an_active_parent_stay(stage: Stage, domain: Domain) -> None
     scheduler = stage.started(domain, retention=Retention(max_count=2))
     outcome = scheduler.submit(parent)
     gate.await_arrivals()
-    others = settle([scheduler.submit(leaf.options(key=str(n)), n) for n in range(5)])
+    # One by one: of several, the first may be pruned before it is waited for.
+    others = [scheduler.submit(leaf.options(key=str(n)), n).wait(WAIT_S) for n in range(5)]
     until(lambda: scheduler.count(task=leaf, parent=None) == 32)
     assert scheduler.count(parent=outcome.id) == 30
     gate.open()

@@ -1,4 +1,4 @@
-"""A program that is busy until it is killed, with its metrics on a port: `python busy_program.py STORE PORT`."""
+"""A program that is busy until it is killed, with its metrics on a port: `python measured_program.py STORE PORT`."""
 
 import os
 import random

@@ -1,5 +1,6 @@
 """Lets the tests of this folder import `staging` of the scenarios, and gives each a stage that is cleared at its end."""
 
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from staging import Stage
 
 from millrace import Domain
+from millrace.metrics import queue
+
+
+@pytest.fixture(autouse=True)
+def counts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reading counts the queue, however long this machine takes for it: else the next would repeat it for a while."""
+    monkeypatch.setattr(queue, "PATIENCE_S", math.inf)
 
 
 @pytest.fixture

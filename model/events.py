@@ -22,10 +22,9 @@ def _told(kind: type[_Told]) -> type[_Told]:
     return dataclass(frozen=True, init=False, match_args=False)(kind)
 
 
+# The collector need not look at those that a slow reader keeps: nothing in one refers to it.
 @_told
-class Event(
-    msgspec.Struct, frozen=True, gc=False
-):  # nothing in one refers to it: a slow reader's many cost the collector nothing
+class Event(msgspec.Struct, frozen=True, gc=False):
     """Base of all events."""
 
     at: datetime

@@ -60,8 +60,8 @@ def find_respawned(
 ) -> tuple[dict[int, Stored], dict[int, int]]:
     """Submissions that an earlier run of the same spawner has made already: they are that child, whatever the policy.
 
-    So the totals over children are those of an undisturbed run. In a retry a child that failed is spawned anew: the second
-    result has these, by their places.
+    So the totals over children are those of an undisturbed run. In a retry a child that failed before it is spawned anew: the
+    second result has these, by their places.
     """
     by_spawner: dict[tuple[int, int], list[int]] = {}
     for place, task in enumerate(tasks):
@@ -80,13 +80,12 @@ def find_respawned(
         spawned = ledger.writer.keys.find_spawned(
             [scopes[place] for place in places], spawner=spawner_id, round_run=spawner.round_run, run=run
         )
-        for at, children in spawned.items():
-            place = places[at]
-            child_id, status = max(children)
-            if status in FAILED_ENDS and spawner.retries > 0:
-                failed[place] = child_id
+        for at, child in spawned.items():
+            # A run that repeats an interrupted one is of the same attempt: what failed in that has failed.
+            if child.status in FAILED_ENDS and child.run <= spawner.retry_run:
+                failed[places[at]] = child.id
             else:
-                found[place] = Stored(SubmitKind.DUPLICATE, child_id)
+                found[places[at]] = Stored(SubmitKind.DUPLICATE, child.id)
     return found, failed
 
 

@@ -29,7 +29,7 @@ def begin_rerun(ledger: Ledger, row: Row) -> None:
     _replace_tags(ledger, row, encode_tags(new.tags))
     find_lane(row)
     row.status, row.phase, row.phase_runs, row.executing = TaskStatus.PENDING.value, Phase.BODY, 0, 0
-    row.retries = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0
+    row.retries = row.retry_run = row.crashes = row.child_total = row.child_active = row.child_failed = row.cascade = 0
     row.closing = row.first_failure = row.memo = row.error = row.traceback = row.progress = None
     row.bytes_done = row.bytes_total = None
     row.ttl_ms, row.ttl_first, row.expires_at_ms = new.ttl_ms, int(new.ttl_first), new.expires_at_ms

@@ -224,6 +224,7 @@ def _retry(ledger: Ledger, row: Row, outcome: RunOutcome, delay_s: float) -> Non
         _end_round_early(ledger, row)
         return
     row.retries += 1
+    row.retry_run = row.run
     _forget_reports(row)
     row.status = TaskStatus.PENDING.value
     row.run_at_ms = latest_due_ms(ledger.steady_ms, delay_s)

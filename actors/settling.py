@@ -75,7 +75,7 @@ def advance(ledger: Ledger, rows: Iterable[Row]) -> None:
 
 
 def _queue_finalizer(ledger: Ledger, row: Row) -> None:
-    row.phase, row.phase_runs, row.retries = Phase.FINALIZER, 0, 0
+    row.phase, row.phase_runs, row.retries, row.retry_run = Phase.FINALIZER, 0, 0, 0
     row.run_at_ms = None
     ledger.changed(row)
     if ledger.catalog.traits(row.name) is None:

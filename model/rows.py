@@ -134,6 +134,7 @@ class Row(msgspec.Struct, array_like=True):
     bytes_done: int | None
     bytes_total: int | None
     log: str | None
+    retry_run: int
 
     @property
     def is_ready(self) -> bool:

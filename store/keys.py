@@ -11,7 +11,7 @@ from millrace.store.named import CHUNK, Named, json_text
 
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_holders = msgspec.json.Decoder(tuple[int | None, list[tuple[int, int, int]]]).decode
-_decode_found = msgspec.json.Decoder(list[tuple[int, int, str]]).decode
+_decode_found = msgspec.json.Decoder(list[tuple[int, int, str, int]]).decode
 
 KeyScope = tuple[str, int, int, str]
 """Task name, parent id or 0, round of the parent, key: within it a key is unique among active tasks."""
@@ -23,6 +23,15 @@ class Holders(NamedTuple):
     next_id: int
     holders: dict[int, int]
     winding: dict[int, set[int]]
+
+
+class Spawned(NamedTuple):
+    """A child that a run of its spawner has made."""
+
+    id: int
+    status: str
+    run: int
+    """The number of that run."""
 
 
 class KeyWriter(Named):
@@ -56,14 +65,12 @@ class KeyWriter(Named):
         """The tasks that wait for a cancelled one under these keys."""
         return _decode_ids(self._value("find_held", keys=self._numbered(scopes)))
 
-    def find_spawned(
-        self, scopes: Sequence[KeyScope], *, spawner: int, round_run: int, run: int
-    ) -> dict[int, list[tuple[int, str]]]:
-        """What earlier runs of the spawner's round spawned: place in ``scopes`` to (id, status) of each.
+    def find_spawned(self, scopes: Sequence[KeyScope], *, spawner: int, round_run: int, run: int) -> dict[int, Spawned]:
+        """The newest that earlier runs of the spawner's round spawned under each key, by its place in ``scopes``.
 
         A key under which this run has spawned itself is left out: within one run a key can be used again on purpose.
         """
-        found: dict[int, list[tuple[int, str]]] = {}
+        found: dict[int, list[Spawned]] = {}
         for start in range(0, len(scopes), CHUNK):
             text = self._value(
                 "find_spawned",
@@ -72,9 +79,9 @@ class KeyWriter(Named):
                 round_run=round_run,
                 run=run,
             )
-            for place, task_id, status in _decode_found(text):
-                found.setdefault(start + place, []).append((task_id, status))
-        return {place: children for place, children in found.items() if all(status != "anew" for _, status in children)}
+            for place, task_id, status, spawned_in in _decode_found(text):
+                found.setdefault(start + place, []).append(Spawned(task_id, status, spawned_in))
+        return {place: max(children) for place, children in found.items() if all(one.run != run for one in children)}
 
     def _numbered(self, scopes: Iterable[KeyScope]) -> str:
         """As statements take them: the number comes last, by which the index finds the key."""

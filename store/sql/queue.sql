@@ -9,7 +9,8 @@ SELECT json_group_array(json_array(
     t.cancel_requested_at_ms, t.superseded_by, t.rerun, t.options, t.is_flow, t.flow_open, t.created_at_ms,
     t.started_at_ms, t.duration_s, t.progress, t.grp, t.lane, t.tags, t.ready_ms, t.waited_ms, t.ages, t.effective,
     t.paused, t.ttl_ms, t.ttl_first, t.expires_at_ms, t.depends_on, t.unmet, t.on_dependency_failure,
-    t.failed_dependency, t.series_id, t.version, t.expected_io, t.actual_io, t.bytes_done, t.bytes_total, t.log))
+    t.failed_dependency, t.series_id, t.version, t.expected_io, t.actual_io, t.bytes_done, t.bytes_total, t.log,
+    t.retry_run))
 FROM json_each(:ids) AS e CROSS JOIN task AS t ON t.id = e.value;
 
 -- name: update_rows
@@ -30,7 +31,7 @@ UPDATE task SET
     expires_at_ms = e.value ->> 54, depends_on = e.value ->> 55, unmet = e.value ->> 56,
     on_dependency_failure = e.value ->> 57, failed_dependency = e.value ->> 58, series_id = e.value ->> 59,
     version = e.value ->> 60, expected_io = e.value ->> 61, actual_io = e.value ->> 62, bytes_done = e.value ->> 63,
-    bytes_total = e.value ->> 64, log = e.value ->> 65
+    bytes_total = e.value ->> 64, log = e.value ->> 65, retry_run = e.value ->> 66
 FROM jsonb_each(:rows) AS e WHERE task.id = e.value ->> 0;
 
 -- name: update_ways
@@ -198,8 +199,8 @@ SELECT json_group_array(id) FROM (
     WHERE t.held = 1);
 
 -- name: find_spawned
--- What the spawner, in its present round, spawned under these keys, active or settled; 'anew' where this run did.
-SELECT json_group_array(json_array(place, id, CASE WHEN spawner_run = :run THEN 'anew' ELSE status END)) FROM (
+-- What the spawner, in its present round, spawned under these keys, active or settled, and in which of its runs.
+SELECT json_group_array(json_array(place, id, status, spawner_run)) FROM (
     SELECT e.key AS place, t.id, t.status, t.spawner_id, t.spawner_run
     FROM jsonb_each(:keys) AS e CROSS JOIN task AS t INDEXED BY task_key
         ON t.key_hash = e.value ->> 4 AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2

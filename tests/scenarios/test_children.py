@@ -270,6 +270,38 @@ def test_an_interrupted_body_finds_its_failed_children_too(stage: Stage, domain:
     assert outcomes == [(SubmitKind.INSERTED, outcomes[0][1]), (SubmitKind.DUPLICATE, outcomes[0][1])]
 
 
+def test_an_interrupted_retry_finds_what_failed_in_it(stage: Stage, domain: Domain) -> None:
+    """S-167, S-168: what has failed before a retry is spawned anew in it, once, however often the retry is interrupted."""
+    outcomes: list[tuple[SubmitKind, int]] = []
+    settled = threading.Event()
+
+    @domain.task(retry=Retry.none())
+    def bad(ctx: Context) -> None:
+        raise ValueError
+
+    @domain.task(fail_fast=False, retry=Retry.constant(1))
+    def parent(ctx: Context) -> int:
+        outcome = ctx.spawn_child(bad)
+        outcomes.append((outcome.kind, outcome.id))
+        outcome.wait(WAIT_S)
+        if len(outcomes) == 1:
+            raise ValueError
+        if len(outcomes) == 2:
+            settled.set()
+            run_until_told(ctx)
+        return ctx.child_summary().total
+
+    first = stage.started(domain)
+    task = first.submit(parent)
+    assert settled.wait(WAIT_S)
+    first.stop(0)
+    second = stage.started(domain)
+    until(lambda: second.task(task.id).status.is_terminal)
+    assert second.task(task.id).memo == 1
+    (_, old), (_, new), _ = outcomes
+    assert outcomes == [(SubmitKind.INSERTED, old), (SubmitKind.INSERTED, new), (SubmitKind.DUPLICATE, new)]
+
+
 def test_a_retry_spawns_failed_children_anew(stage: Stage, domain: Domain) -> None:
     """S-168: in a retry a child with a failed end is spawned anew, and the old one counts no more."""
     spawned: list[list[int]] = []

@@ -93,7 +93,7 @@ INVARIANTS: Final[dict[str, str]] = {
         SELECT id FROM (SELECT id FROM task UNION ALL SELECT id FROM history)
         WHERE id > (SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'task')""",
     "I16 retries and runs are within their bounds": """
-        SELECT id FROM task WHERE retries < 0 OR retries > max_retries OR run < round_run OR crashes < 0
+        SELECT id FROM task WHERE retries < 0 OR retries > max_retries OR run < round_run OR run < retry_run OR crashes < 0
             OR phase_runs < 0 OR phase_runs > run
         UNION ALL SELECT id FROM history WHERE retries < 0 OR retries > max_retries""",
     "I17 what is retried has run": """

@@ -163,7 +163,12 @@ class World:
             else:
                 break
         if self.witness.connection is not None:
-            for row in self.witness.connection.execute("SELECT * FROM history ORDER BY seq"):
+            # Each store draws its own salt for the hashes of keys.
+            names = self.witness.connection.execute(
+                "SELECT name FROM pragma_table_info('history') WHERE name <> 'key_hash'"
+            )
+            columns = ", ".join(name for (name,) in names)
+            for row in self.witness.connection.execute(f"SELECT {columns} FROM history ORDER BY seq"):
                 self._trace.update(repr(row).encode())
             self.witness.connection.close()
         return self._trace.hexdigest()[:16]

@@ -71,7 +71,13 @@ class UnderWay:
             self._overdue.note_abandoned(run.claim)
 
     def complete(self) -> None:
-        """Claims of the dispatcher before this one have begun by now, or are lost: all runs are known."""
+        """Claims of the dispatcher before this one have begun by now, or are lost: all runs are known.
+
+        Lanes are looked for again where another program has written. Nothing is taken over then: what the executor has and the
+        queue does not hold is a run that has ended, and whose thread has yet to leave it.
+        """
+        if self._are_known:
+            return
         for run in self._executors.runs():
             if self._queue.holding(run.claim.id) is None and run.claim.id not in self._ended_early:
                 self._take_over(run)

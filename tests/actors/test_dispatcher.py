@@ -485,6 +485,24 @@ def test_a_successor_does_not_count_a_run_whose_end_it_was_told() -> None:
     assert stage.claimed() == [2]
 
 
+@pytest.mark.parametrize("phase", [Phase.BODY, Phase.HOOK])
+def test_an_ended_run_is_not_taken_over_when_lanes_are_looked_for_again(phase: Phase) -> None:
+    """Another program writes at the moment in which a run has ended, and the executor has it still: its place stays free."""
+    stage = Stage(1)
+    if phase == Phase.HOOK:
+        stage.tell(HooksDue((1,)))
+    else:
+        stage.ready(1)
+    stage.persistence.take(ClaimTasks)
+    stage.executors.begin(claim(1, phase=phase))
+    stage.tell(RunsEnded(((1, 1.0),)), ReadAnew())
+    stage.tell(LanesFound((), None))
+    stage.ready(2)
+    stage.tell(HooksDue((3,)))
+    assert stage.claimed() == [2]
+    assert (3,) in [request.ids for request in stage.persistence.take(ClaimHooks)]
+
+
 def test_a_successor_counts_hooks_that_were_claimed_just_before_it() -> None:
     """S-374, S-149: the same of a hook, beside which no more run than there are slots."""
     stage = Stage(1, are_lanes_there=False)

@@ -12,6 +12,7 @@ NAMES = (
     "siblings",
     "million",
     "parents",
+    "cancelling",
     "scan",
     "scrape",
     "looking",

@@ -18,6 +18,7 @@ _VARIANTS = {
     "siblings": 2,
     "million": 2,
     "parents": 1,
+    "cancelling": 2,
     "scan": 2,
     "scrape": 1,
     "looking": 1,

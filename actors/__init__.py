@@ -19,6 +19,7 @@
 | ``others`` | when to look for what other programs have written |
 | ``sampler``, ``sources`` | what the machine and the user's functions say once a second |
 | ``ledger``, ``edges``, ``effects`` | a transaction's rows in memory, who waits for whom, and what follows once it is committed |
+| ``standing`` | what a transaction asks of the store once, as hardly any meets it |
 | ``enqueueing``, ``cancelling``, ``flows`` | what a submit, a cancel or a flow's change means for rows |
 | ``parents``, ``holders``, ``storing``, ``inserting``, ``stored`` | parts of a submit: who takes it, who is there; rows, answers |
 | ``run_ends``, ``settling``, ``counting``, ``reruns`` | the same for ends of runs, tasks and children; rounds that begin instead |

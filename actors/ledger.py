@@ -13,6 +13,7 @@ from millrace.actors.edges import Edges
 from millrace.actors.effects import NO_REPORT, Effects, Report
 from millrace.actors.policy.dependencies import BadEnd
 from millrace.actors.policy.limits import Limits
+from millrace.actors.standing import Standing
 from millrace.actors.telling import news_of
 from millrace.model import events
 from millrace.model.catalog import Catalog
@@ -72,7 +73,6 @@ class Ledger:
         self.has_reports = has_reports
         self.ages = ages
         self._now: datetime | None = None
-        self._were_cascades_open: bool | None = None
         self.effects = Effects()
         self.cancels_left = MAX_ROWS
         """Descendants that this transaction may still tell of an end above them."""
@@ -94,6 +94,8 @@ class Ledger:
         self._next_id: int | None = None
         self.edges = Edges(writer)
         """Who waits for whom."""
+        self.standing = Standing(writer)
+        """What the store is asked once."""
 
     # Rows
 
@@ -152,6 +154,8 @@ class Ledger:
     def insert(self, row: NewRow) -> None:
         """A new row."""
         self._inserts[row.id] = row
+        if row.held:
+            self.standing.note_held()
 
     def new_row(self, task_id: int) -> NewRow | None:
         """A new row that is not written yet."""
@@ -233,13 +237,8 @@ class Ledger:
         return self._settled_before.get(task_id) if entry is None else str(entry[1])
 
     def has_open_cascades(self) -> bool:
-        """Whether some cancel may not have reached all that it closes.
-
-        The store is asked, once a transaction: such a cancel outlives transactions, actors and processes.
-        """
-        if self._were_cascades_open is None:
-            self._were_cascades_open = self.writer.has_cascades()
-        return self._were_cascades_open or bool(self.effects.cascades)
+        """Whether some cancel may not have reached all that it closes."""
+        return self.standing.has_cascades() or bool(self.effects.cascades)
 
     # Dependencies
 

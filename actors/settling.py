@@ -116,6 +116,8 @@ def _settle_one(ledger: Ledger, row: Row, status: str) -> Row | None:
 
 def _release_key(ledger: Ledger, row: Row) -> None:
     """A cancelled task no longer winds down: a task of its key that waited for that can start."""
+    if not ledger.standing.has_held():
+        return
     scopes = [(row.name, row.parent_id or 0, row.parent_round, row.key)]
     present = ledger.catalog.aliases().get(row.name)
     if present is not None:

@@ -61,6 +61,10 @@ class KeyWriter(Named):
                     holders[start + place] = task_id
         return Holders(next_id or 1, holders, winding)
 
+    def has_held(self) -> bool:
+        """Whether any task waits for a cancelled one of its key."""
+        return bool(self._value("has_held"))
+
     def find_held(self, scopes: Sequence[KeyScope]) -> list[int]:
         """The tasks that wait for a cancelled one under these keys."""
         return _decode_ids(self._value("find_held", keys=self._numbered(scopes)))

@@ -16,6 +16,8 @@ UPDATE history SET key_hash = hash_key((SELECT v FROM meta WHERE k = 'key_salt')
 CREATE UNIQUE INDEX task_key ON task (key_hash, ifnull(parent_id, 0), parent_round) WHERE holds_key = 1;
 CREATE INDEX task_unheld_key ON task (key_hash) WHERE holds_key <> 1;
 CREATE INDEX task_name ON task (name);
+-- Hardly ever is there any: whether there is has to be known before each end of a cancelled task.
+CREATE INDEX task_held ON task (id) WHERE held = 1;
 CREATE INDEX history_key ON history (key_hash, id);
 
 -- Children that count no more: they failed, and a retry of their spawner has spawned them anew.

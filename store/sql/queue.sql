@@ -190,6 +190,9 @@ SELECT json_array(
             ON t.key_hash = e.value ->> 4 AND t.name = e.value ->> 0 AND t.key = e.value ->> 3 AND t.holds_key <> 1
         WHERE t.holds_key = 2 AND t.status = 'cancelling' AND ifnull(t.parent_id, 0) = e.value ->> 1 AND t.parent_round = e.value ->> 2))));
 
+-- name: has_held
+SELECT EXISTS (SELECT 1 FROM task INDEXED BY task_held WHERE held = 1);
+
 -- name: find_held
 -- The tasks that wait for a cancelled one of their key: one holds the key, or has lost it to a newer one.
 SELECT json_group_array(id) FROM (

@@ -21,8 +21,12 @@ from millrace.store.private import PrivateDirectory
 BUSY_TIMEOUT_S: Final = 30.0
 """Seconds that a statement waits for another program's lock before it is StoreBusy."""
 
-CACHE_KIB: Final = 16 * 1024
-"""Page cache of the writer, KiB; a reader has a quarter of it."""
+CACHE_KIB: Final = 48 * 1024
+"""Page cache of the writer, KiB: it holds the index of a million keys, whose pages change in no order. With a third of that
+running with a million tasks pending took a sixth longer."""
+
+READER_CACHE_KIB: Final = 4 * 1024
+"""That of a reader."""
 
 STATEMENT_CACHE: Final = 256
 """Prepared statements kept per connection: more than there are statements."""
@@ -166,7 +170,7 @@ def open_reader(location: Location, *, deadline_s: float | None = None) -> apsw.
     try:
         with translated(location.real_path):
             refuse_writes(connection)
-            cache_pages(connection, CACHE_KIB // 4)
+            cache_pages(connection, READER_CACHE_KIB)
             set_deadline(connection, deadline_s)
     except BaseException:
         connection.close(force=True)

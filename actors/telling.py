@@ -29,9 +29,9 @@ def news_of(
     *,
     memo: str | None = None,
 ) -> TaskEvent:
-    """An event of a task, as of a commit, but that tags and a memo, where it has any, are JSON text until it is read (``event_of``).
+    """An event of a task, as of a commit, but that tags and a memo, where it has any, are JSON text until it is read.
 
-    It refers to no row, whose payload may be large: a slow reader may keep many.
+    See ``event_of``. It refers to no row, whose payload may be large: a slow reader may keep many.
 
     Args:
         kind: of which class.

@@ -32,6 +32,7 @@ from millrace.limits import (
 from millrace.logs import TASKS, Capture
 from millrace.looking import Looking
 from millrace.model.durations import Seconds, to_seconds
+from millrace.model.errors import ForkedProcess
 from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
 from millrace.model.records import Restarts
 from millrace.model.retention import Retention
@@ -259,7 +260,13 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        try:
+            self.stop()
+        except ForkedProcess:
+            if (
+                error is None
+            ):  # else a forked child leaves its block by an error (``sys.exit``): that is not to be masked
+                raise
 
     # Domains
 

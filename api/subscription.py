@@ -7,6 +7,7 @@ from typing import Self
 
 from millrace.actors.hub import Feed, Hub
 from millrace.model.durations import Seconds, to_seconds
+from millrace.model.errors import ForkedProcess
 from millrace.model.events import Event, TaskEvent
 
 
@@ -62,7 +63,13 @@ class Subscription:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except ForkedProcess:
+            if (
+                error is None
+            ):  # else a forked child leaves its block by an error (``sys.exit``): that is not to be masked
+                raise
 
 
 def _kinds(kinds: Iterable[type[Event]]) -> tuple[type[Event], ...]:

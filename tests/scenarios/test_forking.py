@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -112,6 +113,27 @@ def test_a_forked_child_keeps_no_lock(stage: Stage, domain: Domain) -> None:
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
+
+
+def test_a_child_that_leaves_by_an_error_ends_with_that(stage: Stage, domain: Domain) -> None:
+    """``sys.exit`` in a child that was forked inside of ``with`` is its exit status; a child that goes on to the end is told."""
+
+    def leave(how: Callable[[], object]) -> int:
+        try:
+            with stage.started(domain) as scheduler, scheduler.subscribe():
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    pid = os.fork()
+                if pid == 0:
+                    how()
+        except SystemExit as error:
+            os._exit(int(error.code or 0))
+        except ForkedProcess:
+            os._exit(99)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert leave(lambda: sys.exit(7)) == 7
+    assert leave(lambda: None) == 99
 
 
 def test_a_child_of_a_stopped_scheduler_opens_one_of_its_own(stage: Stage, domain: Domain) -> None:

@@ -263,9 +263,8 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
         try:
             self.stop()
         except ForkedProcess:
-            if (
-                error is None
-            ):  # else a forked child leaves its block by an error (``sys.exit``): that is not to be masked
+            # A child that leaves its block by an error, as ``sys.exit`` is one, ends with that.
+            if error is None:
                 raise
 
     # Domains

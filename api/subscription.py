@@ -66,9 +66,8 @@ class Subscription:
         try:
             self.close()
         except ForkedProcess:
-            if (
-                error is None
-            ):  # else a forked child leaves its block by an error (``sys.exit``): that is not to be masked
+            # A child that leaves its block by an error, as ``sys.exit`` is one, ends with that.
+            if error is None:
                 raise
 
 

@@ -30,8 +30,19 @@ class Ended:
         return found
 
 
+_started: list["subprocess.Popen[str]"] = []
+
+
+def kill_left() -> None:
+    """Kill what still runs, so that a test that has failed leaves nothing to the next."""
+    while _started:
+        process = _started.pop()
+        process.kill()
+        process.communicate()
+
+
 class Running:
-    """A `millrace` process; `home` keeps its own stores apart from the user's."""
+    """A `millrace` process; `home` keeps its own stores apart from the user's. At the end of the test it is killed."""
 
     def __init__(
         self,
@@ -53,6 +64,7 @@ class Running:
             errors="surrogateescape",
             env={**os.environ, "XDG_STATE_HOME": str(home), **env},
         )
+        _started.append(self.process)
 
     def end(self, timeout: float = 250) -> Ended:
         try:

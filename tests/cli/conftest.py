@@ -12,7 +12,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import command_line
+
 NOBODY = 65534
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Generator[None, None, None]:
+    """What a test has started ends with it, however it ends."""
+    yield
+    command_line.kill_left()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from millrace.actors.pruning import Pruner
 from millrace.actors.times import Times
 from millrace.model.catalog import Catalog
 from millrace.model.errors import CommitUnknown, InternalError, StoreError
+from millrace.model.rows import Ageing
 from millrace.store.session import Session
 
 SYNC_EVERY_S: Final = 1.0
@@ -32,7 +33,7 @@ class Commits:
         delivery: knows who listens, and who waits for which task.
         code_limits: the program's own limits, without what was set and paused at run time.
         pruner: keeps the history within its bounds.
-        ages: whether waiting raises a task's priority.
+        ages: whether waiting raises a task's priority; None: another program runs the store, and has left word of it there.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Commits:
         delivery: Delivery,
         code_limits: Callable[[], Limits],
         pruner: Pruner,
-        ages: bool,
+        ages: bool | None,
     ) -> None:
         self._open_session = open_session
         self._catalog = catalog
@@ -52,7 +53,7 @@ class Commits:
         self._delivery = delivery
         self._code_limits = code_limits
         self._pruner = pruner
-        self._has_aging = ages
+        self._ages = ages
         self._store: Session | None = None
         self.limits = code_limits()
         """In force as of the last commit."""
@@ -133,7 +134,7 @@ class Commits:
             unsaid=self._delivery.board.unsaid,
             has_reports=self._delivery.board.has_reports,
             limits=self.limits,
-            ages=self._has_aging,
+            ages=store.writer.starts.ageing() is not Ageing.OFF if self._ages is None else self._ages,
         )
         if not is_told:
             ledger.set_limits(self.limits)

@@ -50,7 +50,7 @@ class Persistence(Actor):
         syncs_answers: whether a commit that answers somebody is synced before the answer (durability "power").
         pruner: keeps the history within its bounds.
         on_fatal: told of an error after which the store must not be written any more.
-        ages: whether waiting raises a task's priority.
+        ages: whether waiting raises a task's priority; None: another program runs the store, and knows.
         others: when to look for what other programs have written; None: none can.
     """
 
@@ -68,7 +68,7 @@ class Persistence(Actor):
         syncs_answers: bool,
         pruner: Pruner,
         on_fatal: Callable[[StoreError], None],
-        ages: bool = False,
+        ages: bool | None = False,
         others: Others | None = None,
     ) -> None:
         super().__init__(mailbox, loop, watcher)
@@ -94,7 +94,7 @@ class Persistence(Actor):
             times=times,
             code_limits=code_limits,
             pruner=pruner,
-            ages=ages,
+            ages=bool(ages),
         )
         self._kept: list[Request] = []
         self._is_degraded = False

@@ -6,7 +6,7 @@ from millrace.actors import cancelling, run_ends, settling
 from millrace.actors.ledger import Ledger
 from millrace.actors.tally import CRASHED_RUNS
 from millrace.model.lanes import lane_of
-from millrace.model.rows import Phase, Row, Stop
+from millrace.model.rows import Ageing, Phase, Row, Stop
 
 STEP: Final = 500
 """Rows that one transaction moves at most."""
@@ -106,6 +106,21 @@ def unpark_known(ledger: Ledger, after: int) -> int | None:
     return page[-1][0] if len(page) == STEP else None
 
 
-def let_age(ledger: Ledger) -> bool:
-    """Have waiting raise tasks that were stored when it raised nobody. True while there are more."""
-    return ledger.writer.starts.let_age(STEP) == STEP
+def begin_ageing(ledger: Ledger) -> None:
+    """Tasks become more urgent by waiting from now on, or do not: whoever stores one follows that."""
+    starts = ledger.writer.starts
+    if not ledger.ages:
+        starts.set_ageing(Ageing.OFF)
+    elif starts.ageing() is Ageing.OFF:
+        starts.set_ageing(Ageing.BEGUN)
+
+
+def let_age(ledger: Ledger, after: int) -> int | None:
+    """Have waiting raise tasks that were stored when it raised nobody, a page at a time; otherwise as ``unpark_known``."""
+    starts = ledger.writer.starts
+    if starts.ageing() is Ageing.ON:
+        return None
+    last = starts.let_age(after, STEP)
+    if last is None:
+        starts.set_ageing(Ageing.ON)
+    return last

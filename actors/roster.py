@@ -198,7 +198,7 @@ class Roster:
             syncs_answers=self._settings.is_power_safe,
             pruner=Pruner(self._settings.retention, self._times, is_owner=self._store.is_owned),
             on_fatal=self._on_store_failed,
-            ages=self._settings.aging is not None,
+            ages=self._settings.aging is not None if self._store.is_owned else None,
             others=self._make_others(),
         )
 

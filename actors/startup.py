@@ -39,6 +39,7 @@ class Startup:
         recovering.resume_cascades(ledger)
         tuning.rename_former(ledger, self._code_limits())
         tuning.forget_obsolete(ledger, self._code_limits())
+        recovering.begin_ageing(ledger)
         pausing.take_up(ledger)
         begin_progress(ledger, self._delivery.board)
         ledger.effects.answers.append(lambda: self._go_on(request))
@@ -49,11 +50,9 @@ class Startup:
                 pass
             while self._step(recovering.park_unknown):
                 pass
-            after: int | None = 0
-            while after is not None:
-                after = self._step(partial(recovering.unpark_known, after=after))
-            while self._has_aging and self._step(recovering.let_age):
-                pass
+            self._go_through(recovering.unpark_known)
+            if self._has_aging:
+                self._go_through(recovering.let_age)
             self._step(partial(schedules.follow_code, code=request.series))
             self._step(recurring.recover)
         except StoreError as error:
@@ -61,12 +60,22 @@ class Startup:
         else:
             request.reply.set(None)
 
+    def _go_through(self, work: Callable[[Ledger, int], int | None]) -> None:
+        """All pages of something, a step each."""
+        after: int | None = 0
+        while after is not None:
+            after = self._step(partial(_page, work, after))
+
     def _step(self, work: Callable[[Ledger], T]) -> T:
         """A transaction of its own."""
         results: list[T] = []
         effects = self._commits.commit(lambda ledger: results.append(work(ledger)), is_synced=False)
         self._delivery.deliver(effects)
         return results[0]
+
+
+def _page(work: Callable[[Ledger, int], T], after: int, ledger: Ledger) -> T:
+    return work(ledger, after)
 
 
 def begin_progress(ledger: Ledger, board: Board) -> None:

@@ -53,6 +53,19 @@ class Delay(IntEnum):
     """The same, and its series is looked at first: the time may have been missed."""
 
 
+class Ageing(IntEnum):
+    """Which rows of a store can be read in the order of how long they have waited, as one that runs it with ageing does.
+
+    It stands in the store: who adds to it without running it follows the one that does, or did last.
+    """
+
+    OFF = 0
+    BEGUN = 1
+    """Those that are stored from now on; older ones may lack it."""
+    ON = 2
+    """All."""
+
+
 class Stop(IntEnum):
     """What a task was stopped for that is stored as paused: queued tasks of a paused group or domain are stored as pending."""
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from millrace.model.lanes import Lane
-from millrace.model.rows import Claim, Ready
+from millrace.model.rows import Ageing, Claim, Ready
 from millrace.store.named import Named, chunks, json_text
 
 _decode_claims = msgspec.json.Decoder(list[Claim]).decode
@@ -84,10 +84,20 @@ class StartWriter(Named):
         """Lanes that have ready tasks, by their numbers."""
         return [Lane(*entry) for entry in _decode_lanes(self._value("select_lanes", after=after, limit=limit))]
 
-    def let_age(self, limit: int) -> int:
-        """Have waiting raise tasks that were stored when it did not; how many there were."""
-        self._run("let_age", limit=limit)
-        return self._changes()
+    def ageing(self) -> Ageing:
+        """Which rows are in the order of their waiting."""
+        return Ageing(self._value("select_ageing"))
+
+    def set_ageing(self, state: Ageing) -> None:
+        """Which are, from now on."""
+        self._run("set_ageing", state=state.value)
+
+    def let_age(self, after: int, limit: int) -> int | None:
+        """Have waiting raise so many tasks after an id, also those stored when it did not; the last of them, None: no more."""
+        last: int | None = self._value("select_page_end", after=after, limit=limit)
+        if last is not None:
+            self._run("let_age", after=after, last=last)
+        return last
 
     def promote_due(self, now: int, limit: int, *, by_wall_clock: bool = False) -> list[int]:
         """Make tasks whose time has come by a clock ready; their ids."""

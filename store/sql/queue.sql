@@ -148,10 +148,18 @@ FROM found AS f CROSS JOIN task AS t ON t.id = (
     WHERE lane = f.lane AND status = 'pending' AND delayed = 0 AND held = 0 LIMIT 1)
 WHERE f.lane IS NOT NULL;
 
+-- name: select_ageing
+SELECT ifnull((SELECT v FROM meta WHERE k = 'ageing'), 0);
+
+-- name: set_ageing
+INSERT INTO meta (k, v) VALUES ('ageing', :state) ON CONFLICT (k) DO UPDATE SET v = excluded.v;
+
+-- name: select_page_end
+SELECT max(id) FROM (SELECT id FROM task WHERE id > :after ORDER BY id LIMIT :limit);
+
 -- name: let_age
 -- Tasks that were stored while waiting raised nobody.
-UPDATE task SET ages = 1 WHERE id IN (SELECT id FROM task INDEXED BY task_ready
-    WHERE status = 'pending' AND delayed = 0 AND held = 0 AND ages = 0 LIMIT :limit);
+UPDATE task SET ages = 1 WHERE id > :after AND id <= :last AND ages = 0;
 
 -- name: promote_due
 UPDATE task SET delayed = 0 WHERE id IN (SELECT value FROM json_each(:ids));

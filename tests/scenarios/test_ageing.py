@@ -1,7 +1,9 @@
 """Ageing: S-268, S-269, S-271. A task that has waited for long goes before one that is more urgent and has just come."""
 
+from contextlib import closing
 from datetime import datetime
 
+import apsw
 import pytest
 from hand_clock import HandClock
 from staging import WAIT_S, Stage, heard_until, settle
@@ -83,3 +85,39 @@ def test_a_most_urgent_task_stays_so(stage: Stage, domain: Domain) -> None:
     event = events.get(WAIT_S)
     assert isinstance(event, Completed)
     assert (event.priority, event.effective_priority) == (0, 0)
+
+
+def test_all_that_is_stored_ages_where_its_owner_says_so(stage: Stage, domain: Domain) -> None:
+    """Also what was stored before, is not ready yet, or is added by a program that does not know.
+
+    What is not marked so is not found again beyond the part of the queue that is in memory.
+    """
+
+    @domain.task()
+    def work(ctx: Context, n: int) -> None:
+        pass
+
+    def marks() -> list[int]:
+        connection = apsw.Connection(str(stage.path), flags=apsw.SQLITE_OPEN_READONLY)
+        with closing(connection):
+            return [ages for (ages,) in connection.execute("SELECT ages FROM task ORDER BY id")]
+
+    later = work.options(run_after=3600.0)
+    first = stage.scheduler(domain)
+    blocker = first.submit(later, 1)
+    first.submit(work.options(depends_on=(blocker.id,)), 2)
+    first.pause_group("g")
+    first.submit(work.options(group="g"), 3)
+    first.stop()
+    assert marks() == [0, 0, 0]
+    ageing = stage.started(domain, aging=Aging())
+    assert marks() == [1, 1, 1]
+    client = stage.scheduler(domain)
+    client.submit(later, 4)
+    assert marks() == [1, 1, 1, 1]
+    ageing.stop()
+    client.submit(later, 5)
+    assert marks() == [1, 1, 1, 1, 1]  # as the last owner had it
+    stage.started(domain).stop()
+    client.submit(later, 6)
+    assert marks() == [1, 1, 1, 1, 1, 0]

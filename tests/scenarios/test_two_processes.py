@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from staging import WAIT_S, Stage, await_status
 
-from millrace import Context, Domain, PermanentError, Scheduler, TaskCancelled, TaskStatus
+from millrace import Aging, Context, Domain, PermanentError, Scheduler, TaskCancelled, TaskStatus
 
 
 class Jobs:
@@ -66,9 +66,15 @@ def other(stage: Stage, jobs: Jobs) -> Scheduler:
     return stage.scheduler()
 
 
-def test_what_is_submitted_elsewhere_starts_and_can_be_waited_for(stage: Stage, jobs: Jobs) -> None:
-    """S-369, S-370: again and again, as each time the queue is complete before; within 100 ms where the machine has time."""
-    stage.started(jobs.domain)
+@pytest.mark.parametrize("aging", [None, Aging()])
+def test_what_is_submitted_elsewhere_starts_and_can_be_waited_for(
+    stage: Stage, jobs: Jobs, aging: Aging | None
+) -> None:
+    """S-369, S-370: again and again, as each time the queue is complete before; within 100 ms where the machine has time.
+
+    Whether waiting makes tasks more urgent is for the owner to say, and the client need not know.
+    """
+    stage.started(jobs.domain, aging=aging)
     client = stage.scheduler(jobs.domain)
     waited: list[float] = []
     for n in range(5):

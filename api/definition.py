@@ -12,7 +12,7 @@ from millrace.model.errors import InvalidTask
 from millrace.model.limits import RateLimit
 from millrace.model.migration import MAX_VERSION, Step, migrate
 from millrace.model.names import QUALIFIER, check_task_name
-from millrace.operations import at_least
+from millrace.model.numbers import check_whole
 from millrace.options import Options, TagsOf, TextOf, check_callable
 
 _encode = msgspec.json.Encoder().encode
@@ -160,6 +160,4 @@ def check_names(what: str, names: object) -> tuple[str, ...]:
 
 
 def _check_version(what: str, version: int) -> int:
-    if at_least(what, version, 1) > MAX_VERSION:
-        raise ValueError(f"{what}: expected at most {MAX_VERSION}, got {version}")
-    return version
+    return check_whole(version, what, least=1, most=MAX_VERSION)

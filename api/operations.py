@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
+from millrace.model.numbers import check_whole
+
 if TYPE_CHECKING:
     from millrace.actors.runtime import Runtime
     from millrace.core import Core
@@ -22,11 +24,7 @@ class Operations:
 
 def at_least(what: str, value: int, least: int) -> int:
     """The value, where it is an int that is not below a bound; else TypeError, ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{what}: expected an int, got {type(value).__name__}")
-    if value < least:
-        raise ValueError(f"{what}: expected at least {least}, got {value}")
-    return value
+    return check_whole(value, what, least=least, most=None)
 
 
 def expect_batch(submissions: Iterable[T]) -> Iterable[T]:

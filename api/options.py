@@ -16,6 +16,7 @@ from millrace.model.durations import Seconds, datetime_to_ms, to_seconds
 from millrace.model.errors import InvalidDependency, InvalidTask
 from millrace.model.io import check_io
 from millrace.model.names import MAX_NAME_LENGTH, check_group, check_text
+from millrace.model.numbers import check_whole
 from millrace.model.priority import Priority
 from millrace.model.records import IoBudget
 from millrace.model.retry import Retry
@@ -130,8 +131,8 @@ def check_max_failures(value: float | None) -> int | float | None:
         raise TypeError(f"max_failures: expected an int or a float, got {type(given).__name__}")
     if isinstance(given, float) and (math.isnan(given) or not 0.0 <= given <= 1.0):
         raise InvalidTask(f"max_failures: expected a share in 0.0..1.0, got {given!r}; an int is a number of children")
-    if given < 0 or (isinstance(given, int) and given >= 1 << 53):
-        raise InvalidTask(f"max_failures: expected 0 or more, got {given!r}")
+    if isinstance(given, int):
+        check_whole(given, "max_failures", least=0, instead="fail_fast=False tolerates them all", error=InvalidTask)
     return value
 
 
@@ -139,11 +140,7 @@ def check_child_concurrency(value: int | None) -> int | None:
     """At least 1."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"child_concurrency: expected an int, got {type(value).__name__}")
-    if not 1 <= value < 1 << 53:
-        raise InvalidTask(f"child_concurrency: expected at least 1, got {value!r}; leave it out for no bound")
-    return value
+    return check_whole(value, "child_concurrency", least=1, instead="leave it out for no bound", error=InvalidTask)
 
 
 def check_callable(what: str, value: object) -> None:

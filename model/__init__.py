@@ -16,6 +16,7 @@
 | ``retry``, ``retention`` | how failed runs are repeated, how much history is kept |
 | ``schedule``, ``cron`` | what recurs: intervals and cron expressions, and the instants of these in a time zone |
 | ``durations`` | the one place where durations and times change their form |
+| ``numbers`` | the one place that says what a whole number must be which a user gives |
 | ``codec``, ``signature``, ``json_rules`` | payloads and memos: what fits a body, what JSON it becomes, and back |
 | ``migration`` | payloads of older code, brought up to the present version of a task |
 

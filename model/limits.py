@@ -8,10 +8,8 @@ from math import floor, isfinite
 from typing import Final, Protocol, Self, cast
 
 from millrace.model.durations import Seconds, to_seconds
+from millrace.model.numbers import MOST, check_whole
 from millrace.model.priority import Priority
-
-MAX_BURST: Final = 1 << 53
-"""So many starts at once are no limit any more; up to here a float counts them exactly."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,7 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", _positive(self.rate, "rate", "starts a second"))
-        burst: object = self.burst
-        if not isinstance(burst, int) or isinstance(burst, bool):
-            raise TypeError(f"burst: expected an int, got {type(burst).__name__}")
-        if not 1 <= burst <= MAX_BURST:
-            raise ValueError(f"burst: expected 1 to 2^53 starts at once, got {burst!r}")
+        check_whole(self.burst, "burst", least=1, instead="it is how many starts there may be at once")
 
     @classmethod
     def per_second(cls, n: float, burst: int | None = None) -> Self:
@@ -56,7 +50,7 @@ class RateLimit:
     @classmethod
     def _per(cls, n: float, seconds: int, burst: int | None) -> Self:
         number = _positive(n, "n", "starts")
-        return cls(number / seconds, min(max(1, floor(number)), MAX_BURST) if burst is None else burst)
+        return cls(number / seconds, min(max(1, floor(number)), MOST) if burst is None else burst)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 
 from millrace.model.durations import Seconds, to_seconds
+from millrace.model.numbers import check_whole
 from millrace.model.priority import Priority
 from millrace.model.redaction import REDACTED, redact
 from millrace.model.statuses import TaskStatus
@@ -164,10 +165,7 @@ class Restarts:
 
     def __post_init__(self) -> None:
         """Seconds become a float; ValueError and TypeError where a value is not as said."""
-        if isinstance(self.limit, bool) or not isinstance(self.limit, int):
-            raise TypeError(f"limit: expected an int, got {type(self.limit).__name__}")
-        if self.limit < 0:
-            raise ValueError(f"limit: expected 0 or more restarts, got {self.limit}")
+        check_whole(self.limit, "limit", least=0)
         object.__setattr__(self, "window", to_seconds(self.window, "window"))
 
     @property

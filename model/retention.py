@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from millrace.model.durations import Seconds, to_seconds
+from millrace.model.numbers import check_whole
 
 
 @dataclass(frozen=True)
@@ -15,23 +16,19 @@ class Retention:
     an active parent.
 
     Args:
-        max_count: rows, 0 or more; None is no bound.
+        max_count: rows, 0 to 2^53; None is no bound.
         max_age: seconds (or a timedelta) since the end, kept as float seconds; None is no bound.
 
     Raises:
-        ValueError: a bound below 0, or an age that is NaN or infinite. TypeError: a value of another type.
+        ValueError: a bound below 0 or beyond the largest, or an age that is NaN or infinite. TypeError: a value of another type.
     """
 
     max_count: int | None = 10_000
     max_age: Seconds | None = None
 
     def __post_init__(self) -> None:
-        count = self.max_count
-        if count is not None:
-            if isinstance(count, bool) or not isinstance(count, int):
-                raise TypeError(f"max_count: expected an int or None, got {type(count).__name__}")
-            if count < 0:
-                raise ValueError(f"max_count: expected at least 0, got {count}")
+        if self.max_count is not None:
+            check_whole(self.max_count, "max_count", least=0, instead="None is no bound")
         if self.max_age is not None:
             # Kept in one form, so that Retention(max_age=timedelta(hours=1)) equals Retention(max_age=3600).
             object.__setattr__(self, "max_age", to_seconds(self.max_age, "max_age"))

@@ -9,11 +9,9 @@ from random import Random
 from typing import Final, Literal, Self, TypeAlias, cast, get_args
 
 from millrace.model.durations import Seconds, to_seconds
+from millrace.model.numbers import check_whole
 
 Backoff: TypeAlias = Literal["constant", "linear", "exponential", "exponential_jitter"]
-
-MAX_RETRIES: Final = 1 << 53
-"""What every JSON reader takes for the integer that it is."""
 
 # The generator of processes that inject none. Random's methods are safe to call from several threads.
 _RANDOM: Final = Random()
@@ -48,7 +46,7 @@ class Retry:
     give_up_on: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
-        _check_whole(self.max_retries, "max_retries", 0, MAX_RETRIES)
+        check_whole(self.max_retries, "max_retries", least=0)
         _check_multiplier(self.multiplier)
         if self.backoff not in get_args(Backoff):
             raise ValueError(f"backoff: expected one of {', '.join(get_args(Backoff))}, got {self.backoff!r}")
@@ -102,7 +100,7 @@ class Retry:
             ValueError: `retry` is below 1.
             TypeError: `retry` is no int.
         """
-        _check_whole(retry, "retry", 1)
+        check_whole(retry, "retry", least=1, most=None)
         longest = self._longest_delay(retry)
         if self.backoff == "exponential_jitter":
             # The cap comes before the draw: late retries spread over 0..maximum instead of piling up at the maximum.
@@ -125,15 +123,6 @@ class Retry:
         if self.multiplier == 1:  # 1.0 ** n overflows for an n that is longer than a float
             return 1.0
         return float(self.multiplier) ** (retry - 1)
-
-
-def _check_whole(value: object, name: str, least: int, most: int | None = None) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
-    if value < least:
-        raise ValueError(f"{name}: expected {least} or more, got {value}")
-    if most is not None and value > most:
-        raise ValueError(f"{name}: expected at most {most}, got one of {value.bit_length()} bits; so many are for ever")
 
 
 def _check_multiplier(value: object) -> None:

@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
 from millrace.model.cron import BadExpression, cron_times
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.errors import InvalidTask
+from millrace.model.numbers import check_whole
 from millrace.model.records import TaskId
 
 CatchUp: TypeAlias = Literal["once", "all", "none"]
-MAX_RUNS: Final = 1 << 53
-"""What every JSON reader takes for the integer that it is."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +166,8 @@ def _seconds(value: Seconds, name: str, *, allow_zero: bool) -> float:
 
 
 def _check_max_runs(value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"max_runs: expected an int, got {type(value).__name__}")
-    if not 1 <= value < MAX_RUNS:
-        raise InvalidTask(f"max_runs: expected 1 or more, got {value}; leave it out for no end")
+    if value is not None:
+        check_whole(value, "max_runs", least=1, instead="leave it out for no end", error=InvalidTask)
 
 
 def _check_catch_up(value: object) -> None:

@@ -100,7 +100,7 @@ def test_no_growth_never_overflows() -> None:
 @pytest.mark.parametrize("k", [0, -1])
 def test_delay_below_one(k: int) -> None:
     """There is no retry 0."""
-    with pytest.raises(ValueError, match="retry: expected 1 or more"):
+    with pytest.raises(ValueError, match="retry: expected at least 1"):
         Retry().delay(k)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import apsw
+import msgspec
 
 from millrace.model.errors import StoreError
 from millrace.store.connection import Location, open_writer
@@ -22,6 +23,7 @@ _RULES: Final = {
     "dependencies are counted right": "check_dependencies",
     "every id that was given is active, in the history or pruned": "check_ids",
 }
+_decode_names = msgspec.json.Decoder(list[str]).decode
 
 
 def check_pages(readers: Readers) -> list[str]:
@@ -40,7 +42,7 @@ def check_rules(readers: Readers) -> dict[str, list[int]]:
 def read_names(readers: Readers) -> list[str]:
     """The names of the tasks in the queue."""
     with readers.borrow() as connection:
-        return [name for (name,) in connection.execute(SQL["select_names"])]
+        return _decode_names(connection.execute(SQL["select_names"]).get)
 
 
 def copy_to(readers: Readers, target: str) -> int:

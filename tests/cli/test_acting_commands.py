@@ -174,10 +174,28 @@ def test_prune(db: Path) -> None:
 
 
 def test_doctor_of_a_sound_store(db: Path) -> None:
-    """Everything is looked at, and a program that lacks a task is told."""
+    """Everything is looked at."""
     found = command("doctor", "--json", db=db).json
     assert set(found) == {"pages", "rules", "schema", "place", "log", "room", "owner"}
     assert all(part["ok"] for part in found.values())
+
+
+def test_doctor_with_the_program(tmp_path: Path) -> None:
+    """One that knows all that is queued is right; one that lacks a task is told which."""
+    scheduler = Scheduler(tmp_path / "jobs.db", domains=[make_domain()])
+    thumb, tidy = (scheduler.__task__(f"media::{name}") for name in ("thumb", "tidy"))
+    assert thumb is not None
+    assert tidy is not None
+    scheduler.submit_batch([thumb.call("a"), thumb.call("b")])
+    words = ("doctor", "--app", "jobs:scheduler", "--db", tmp_path / "jobs.db", "--json")
+    env = environment(tmp_path / "jobs.db")
+    found = millrace(tmp_path, *words, env=env).result["tasks"]
+    assert found == {"ok": True, "found": "the program knows all 1 that are queued"}
+    scheduler.submit_batch([tidy.call()])
+    scheduler.stop()
+    ended = millrace(tmp_path, *words, env=env)
+    assert ended.code == 1
+    assert json.loads(ended.output)["tasks"]["found"].startswith("the program has no media::tidy: ")
 
 
 def test_doctor_finds_a_broken_rule(db: Path) -> None:

@@ -1,5 +1,6 @@
 """One scan, from its start or where it was, to its report."""
 
+import shlex
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ from millrace.cli.scan.names import to_line
 from millrace.cli.scan.roots import Roots
 from millrace.cli.scan.tasks import ScanTasks
 from millrace.cli.scan.totals import Report
+from millrace.model.filters import Filters
+from millrace.viewer import Viewer
 
 GRACE_S: Final = 30.0
 _LOOK_S: Final = 0.2  # between two looks at progress and signals
@@ -39,6 +42,14 @@ class ScanFailed(MillraceError):
 
 class OtherScan(MillraceError):
     """The store has an unfinished scan of other paths, which this command would go on with unasked."""
+
+
+class OtherWork(MillraceError):
+    """The store has tasks of an application: a scan would prune its history by its own rule, and park what it has queued."""
+
+
+class ScanPaused(MillraceError):
+    """The store is paused: the scan would begin nothing, for as long as that lasts."""
 
 
 class ScanStopped(Exception):
@@ -76,11 +87,12 @@ def run_scan(
 
     Raises:
         ScanStopped: by a signal.
-        ScanFailed, OtherScan: see there.
+        ScanFailed, OtherScan, OtherWork, ScanPaused: see there.
         StoreError: of many kinds; StoreLocked where another process uses the store.
     """
     activity = Activity()
     tasks = ScanTasks(activity)
+    _refuse_other_work(store, tasks)
     scheduler = _scheduler(store, tasks, workers)
     with _running(scheduler):
         _refuse_others(scheduler, tasks, store, roots)
@@ -88,6 +100,7 @@ def run_scan(
         if finished is not None:
             watcher.note("this scan has finished already: here is its result; without --resume it begins anew")
             return _report_of(finished)
+        _refuse_pause(scheduler, tasks, store)
         outcome = _submit(scheduler, tasks, roots, resume=resume)
         _begin(scheduler, outcome, activity, watcher, resume=resume)
         while interrupts.received is None:
@@ -141,6 +154,32 @@ def _scheduler(store: Path, tasks: ScanTasks, workers: int) -> Scheduler:
         # No directory brings a process down: people do, as often as they like.
         max_crashes=1_000_000,
     )
+
+
+def _refuse_other_work(store: Path, tasks: ScanTasks) -> None:
+    """Before the scheduler starts, as that prunes and parks."""
+    if not store.exists() or store.stat().st_size == 0:
+        return  # (an empty file is taken for a new store)
+    with Viewer(store) as viewer:
+        # All first: should another process scan there, its tasks only become more between the two.
+        has_others = (
+            viewer.count(Filters()) > viewer.count(Filters(names=tuple(tasks.domain.tasks))) or viewer.schedules()
+        )
+    if has_others:
+        raise OtherWork(
+            f"{store} is the store of an application: it has tasks that are no scan's; give another --db FILE, or none"
+        )
+
+
+def _refuse_pause(scheduler: Scheduler, tasks: ScanTasks, store: Path) -> None:
+    domain = tasks.domain.name
+    for is_paused, scope in (
+        (scheduler.snapshot().paused, ""),
+        (scheduler.domain(domain).is_paused, f" domain:{domain}"),
+    ):
+        if is_paused:
+            words = shlex.join(["millrace", "resume", "--db", str(store)])
+            raise ScanPaused(f"{store} is paused, so that no scan goes on there; first: {words}{scope}")
 
 
 def _refuse_others(scheduler: Scheduler, tasks: ScanTasks, store: Path, roots: Roots) -> None:

@@ -10,6 +10,9 @@ from command_line import Running, counts_in, millrace, without_seconds
 from make_tree import make_deep_tree, make_odd_names, make_plain_tree, make_random_tree, make_unreadable
 from reference import find_and_du
 
+from millrace import Context, Domain, Scheduler, TaskStatus
+from millrace.viewer import Viewer
+
 # Root without the two capabilities that let it read everything.
 MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 
@@ -176,3 +179,36 @@ def test_no_colour(tmp_path: Path) -> None:
     ended = millrace(tmp_path / "home", "scan", tmp_path / "tree", tmp_path / "tree" / "d1", env={**os.environ, **env})
     assert ended.code == 0
     assert "\x1b[3" not in ended.errors + ended.output
+
+
+def test_the_store_of_an_application(tmp_path: Path) -> None:
+    """A store with an application's tasks is refused in one line, before any of them is pruned or parked."""
+    app, db = Domain("app"), tmp_path / "tasks.db"
+
+    @app.task()
+    def work(ctx: Context) -> None: ...
+
+    with Scheduler(db, domains=[app], durability="process") as scheduler:
+        queued = scheduler.submit(work.options(run_after=3600.0)).id
+    refused = millrace(tmp_path, "scan", tmp_path, "--db", db)
+    assert (refused.code, refused.output) == (1, "")
+    assert refused.errors.count("\n") == 1
+    assert "is the store of an application" in refused.errors
+    with Viewer(db) as viewer:
+        assert viewer.task(queued).status is TaskStatus.PENDING
+
+
+@pytest.mark.parametrize("scope", [(), ("domain:scan",)], ids=["all", "domain"])
+def test_a_paused_store(tmp_path: Path, scope: tuple[str, ...]) -> None:
+    """On a store that is paused a scan does not begin: it says how to resume it. Resumed, it scans."""
+    make_plain_tree(tmp_path / "tree", 3)
+    words = ("scan", tmp_path / "tree", "--db", tmp_path / "scan.db")
+    assert millrace(tmp_path, *words).code == 0
+    assert millrace(tmp_path, "pause", *scope, "--db", tmp_path / "scan.db").code == 0
+    refused = millrace(tmp_path, *words)
+    assert refused.code == 1
+    assert refused.errors.count("\n") == 1
+    resume = refused.errors.rpartition("first: millrace ")[2].split()
+    assert resume == ["resume", "--db", str(tmp_path / "scan.db"), *scope]
+    assert millrace(tmp_path, *resume).code == 0
+    assert millrace(tmp_path, *words).code == 0

@@ -2,7 +2,7 @@
 -- Active tasks by name and status as callers see them, and since when the first of the ready ones has been ready.
 SELECT name, shown, count(*), min(ready_since_ms) FROM (
     SELECT t.name AS name,
-        CASE WHEN t.status = 'pending' AND t.delayed = 1 THEN 'delayed' ELSE @status(t) END AS shown,
+        CASE WHEN t.status = 'pending' AND t.delayed <> 0 THEN 'delayed' ELSE @status(t) END AS shown,
         CASE WHEN t.status = 'pending' AND t.delayed = 0 AND t.held = 0
                 AND NOT EXISTS (SELECT 1 FROM pause WHERE scope = 'scheduler') AND NOT @is_paused(t)
             THEN ifnull(t.ready_ms, t.created_at_ms) END AS ready_since_ms

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import apsw
 import dying
@@ -11,8 +13,10 @@ from staging import WAIT_S, Gate, Stage, calm_down, settle
 
 from millrace import (
     Context,
+    Cron,
     Domain,
     DuplicatePolicy,
+    Every,
     InvalidTask,
     MetricsSnapshot,
     PermanentError,
@@ -369,6 +373,29 @@ def test_delayed_tasks_are_not_pending(stage: Stage, domain: Domain) -> None:
     assert gauges['tasks{domain="play",status="pending"}'] == 1
     assert gauges["tasks"] == 2
     assert gauges["owner"] == 0, "the store is open, and runs nothing"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"run_at": datetime.now(UTC) + timedelta(days=1)},
+        {"schedule": Cron("0 0 1 1 *")},
+        {"schedule": Every(3600.0, initial_delay=3600.0)},
+    ],
+    ids=["run_at", "cron", "every"],
+)
+def test_whatever_waits_for_its_time_is_delayed(stage: Stage, domain: Domain, options: dict[str, Any]) -> None:
+    """By whichever clock it waits: the steady one, the wall's, or that of a series."""
+
+    @domain.task()
+    def later(ctx: Context) -> None:
+        pass
+
+    scheduler = stage.scheduler(domain)
+    scheduler.submit(later.options(**options))
+    gauges = scheduler.metrics().gauges
+    assert gauges['tasks{domain="play",status="delayed"}'] == 1
+    assert gauges['tasks{domain="play",status="pending"}'] == 0
 
 
 # Series

@@ -59,7 +59,8 @@ class Claiming:
     def claim(self, ledger: Ledger, requests: Sequence[ClaimTasks]) -> None:
         """Start these; the dispatcher hears of those that could not start."""
         ledger.effects.claim_requests += len(requests)
-        ids = [task_id for request in requests for task_id in request.ids]
+        # One that two dispatchers ask for, as the first is no more, starts once.
+        ids = list(dict.fromkeys(task_id for request in requests for task_id in request.ids))
         effective: dict[int, int] | None = None
         if self._has_aging:
             effective = {
@@ -72,6 +73,7 @@ class Claiming:
         if at_once:
             ledger.writer.starts.extend_deadlines(list(at_once), ledger.steady_ms)
         claims = ledger.writer.starts.claim(may_start, ledger.now_ms, ledger.steady_ms, effective)
+        ledger.forget()
         ledger.effects.claims += claims
         if len(claims) < len(ids):
             lost = set(ids) - {claim.id for claim in claims}
@@ -81,6 +83,7 @@ class Claiming:
     def claim_hooks(self, ledger: Ledger, request: ClaimHooks) -> None:
         """Start these cancel hooks."""
         claims = ledger.writer.starts.claim_hooks(request.ids)
+        ledger.forget()
         ledger.effects.claims += claims
         self._delivery.hooks_lost(ledger.effects, set(request.ids) - {claim.id for claim in claims})
 
@@ -131,7 +134,7 @@ class Claiming:
         """A page of the lanes that have ready tasks."""
         lanes = ledger.writer.starts.select_lanes(request.after, LANES_STEP)
         more = lanes[-1].number if len(lanes) == LANES_STEP else None
-        self._delivery.page(ledger.effects, LanesFound(tuple(lanes), more))
+        self._delivery.page(ledger.effects, LanesFound(tuple(lanes), more, request.by))
 
     def find_hooks(self, ledger: Ledger, request: FindHooks) -> None:
         """A page of tasks whose cancel hook is due."""

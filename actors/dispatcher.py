@@ -58,7 +58,6 @@ from millrace.actors.tally import Tally
 from millrace.actors.times import Times
 from millrace.actors.under_way import UnderWay
 from millrace.executors.pool import Executors
-from millrace.model.lanes import Lane
 from millrace.model.rows import Ready
 
 
@@ -98,6 +97,8 @@ class Dispatcher(Actor):
         self._clock = clock
         self._executors = executors
         self._openings = openings
+        self._sign = object()
+        """By which it knows the answers to its own questions."""
         self._starting = 0
         """Starts in lent places of which only their number is known so far."""
         self._heard = 0
@@ -168,14 +169,16 @@ class Dispatcher(Actor):
         self._executors.begin_in_turn(is_on=self._queue.limits.has_shares)
         self._executors.resize(self._slots)  # the last change may have died with the dispatcher before this one
         self._runs.take_over()
-        self._persistence.tell(FindLanes())
+        self._persistence.tell(FindLanes(by=self._sign))
         self._fill()
 
-    def _on_lanes_found(self, lanes: Sequence[Lane], after: int | None) -> None:
+    def _on_lanes_found(self, page: LanesFound) -> None:
         """Nothing starts before all lanes are known: then claims of the dispatcher before this one have begun or are lost."""
-        self._queue.found(lanes, is_last=after is None)
-        if after is not None:
-            self._persistence.tell(FindLanes(after))
+        if page.by is not self._sign:
+            return
+        self._queue.found(page.lanes, is_last=page.after is None)
+        if page.after is not None:
+            self._persistence.tell(FindLanes(page.after, self._sign))
             return
         self._runs.complete()
 
@@ -223,8 +226,8 @@ class Dispatcher(Actor):
                 self._on_runs_ended(runs)
             case PageLoaded(lane, tasks, after, limit):
                 self._queue.extend(lane, tasks, after, limit)
-            case LanesFound(lanes, after):
-                self._on_lanes_found(lanes, after)
+            case LanesFound():
+                self._on_lanes_found(message)
             case ClaimsLost(ids):
                 self._on_claims_lost(ids)
             case HooksDue():
@@ -267,7 +270,7 @@ class Dispatcher(Actor):
     def _read_anew(self) -> None:
         self._queue.read_all_anew()
         self._hooks.look_again()
-        self._persistence.tell(FindLanes())
+        self._persistence.tell(FindLanes(by=self._sign))
 
     # Places lent
 

@@ -33,6 +33,8 @@ class LanesFound:
 
     lanes: tuple[Lane, ...]
     after: int | None
+    by: object = None
+    """Which dispatcher has asked."""
 
 
 @dataclass(frozen=True, slots=True)

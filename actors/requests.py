@@ -227,6 +227,8 @@ class FindLanes:
     """Send the dispatcher the lanes that have ready tasks, a page of them, after the lane of this number."""
 
     after: int = 0
+    by: object = None
+    """Which dispatcher asks: what was sent to one that is no more does not say where the next one stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,8 +149,9 @@ def _apply(ledger: Ledger, row: Row, outcome: RunOutcome) -> None:  # noqa: C901
         case ends.Park(reason):
             park(ledger, row, reason)
         case ends.WindDown():
-            if outcome.abandoned:
-                row.error = outcome.error
+            if outcome.abandoned and outcome.error is not None:
+                # Why it ends comes first: S-183.
+                row.error = outcome.error if row.error is None else f"{row.error}; {outcome.error}"
             row.phase = Phase.CHILDREN
             advance(ledger, [row])
         case ends.HookDone(error):

@@ -33,7 +33,7 @@ from millrace.actors.requests import ClaimHooks, ClaimTasks, FindLanes, GiveUpRe
 from millrace.actors.settings import DispatchSettings
 from millrace.actors.tally import Tally
 from millrace.executors.run import Run
-from millrace.model.lanes import make_lane
+from millrace.model.lanes import Lane, make_lane
 from millrace.model.limits import RateLimit
 from millrace.model.outcomes import RunKind, RunOutcome
 from millrace.model.rows import Claim, Phase, Ready
@@ -191,8 +191,10 @@ class Stage:
             is_dispatching=True,
         )
         self.dispatcher.on_start()
+        (asked,) = [message for message in self.persistence.heard if isinstance(message, FindLanes)]
+        self.sign = asked.by
         if are_lanes_there:
-            self.tell(LanesFound((), None))
+            self.find()
 
     def tell(self, *messages: Any) -> None:
         self.dispatcher.receive(messages)
@@ -206,6 +208,10 @@ class Stage:
                 )
             )
         )
+
+    def find(self, lanes: tuple[Lane, ...] = (), after: int | None = None) -> None:
+        """The answer to its question for lanes."""
+        self.tell(LanesFound(lanes, after, self.sign))
 
     def claimed(self) -> list[int]:
         """What was claimed since the last look."""
@@ -222,16 +228,28 @@ class Stage:
         self.tell(RunsEnded(tuple((task_id, seconds) for task_id in ids)))
 
 
+def test_what_another_dispatcher_has_asked_for_is_no_answer() -> None:
+    """S-374: its own answer comes behind what that one has claimed, which may begin until then, and is not to be claimed again."""
+    stage = Stage(1, are_lanes_there=False)
+    stage.ready(1)
+    stage.tell(LanesFound((), None, object()))
+    (page,) = [page for refill in stage.persistence.take(Refill) for page in refill.pages]
+    stage.tell(PageLoaded(page.lane, (Ready(128, 1, 1, 0, page.lane),), page.after, page.limit))
+    assert stage.claimed() == []
+    stage.find()
+    assert stage.claimed() == [1]
+
+
 def test_it_asks_for_lanes_and_then_for_their_pages() -> None:
     """Nothing starts before all lanes are known, and none before the first page of a lane that may be more urgent."""
     stage = Stage(1, are_lanes_there=False)
     assert [request.after for request in stage.persistence.take(FindLanes)] == [0]
     urgent, usual = make_lane("play::body", None, None, 7), make_lane("play::body", None, None, 128)
     stage.ready(1)
-    stage.tell(LanesFound((usual,), usual.number))
+    stage.find((usual,), usual.number)
     assert stage.claimed() == []
     assert [request.after for request in stage.persistence.take(FindLanes)] == [usual.number]
-    stage.tell(LanesFound((urgent,), None))
+    stage.find((urgent,))
     (first, second) = [page for refill in stage.persistence.take(Refill) for page in refill.pages]
     assert {first.lane, second.lane} == {urgent, usual}
     stage.tell(PageLoaded(usual, (Ready(128, 1, 1, 0, usual),), START, first.limit))
@@ -467,7 +485,7 @@ def test_a_successor_counts_what_was_claimed_just_before_it() -> None:
     """S-374: a claim of the dispatcher before may be committed, and begin, only when its successor is there."""
     stage = Stage(1, are_lanes_there=False)
     stage.begin(1)
-    stage.tell(LanesFound((), None))
+    stage.find()
     stage.ready(2)
     assert stage.claimed() == []
     stage.end(1)
@@ -480,7 +498,7 @@ def test_a_successor_does_not_count_a_run_whose_end_it_was_told() -> None:
     executors.begin(claim(1))
     stage = Stage(1, executors, are_lanes_there=False)
     stage.tell(RunsEnded(((1, 1.0),)))
-    stage.tell(LanesFound((), None))
+    stage.find()
     stage.ready(2)
     assert stage.claimed() == [2]
 
@@ -496,7 +514,7 @@ def test_an_ended_run_is_not_taken_over_when_lanes_are_looked_for_again(phase: P
     stage.persistence.take(ClaimTasks)
     stage.executors.begin(claim(1, phase=phase))
     stage.tell(RunsEnded(((1, 1.0),)), ReadAnew())
-    stage.tell(LanesFound((), None))
+    stage.find()
     stage.ready(2)
     stage.tell(HooksDue((3,)))
     assert stage.claimed() == [2]
@@ -507,7 +525,7 @@ def test_a_successor_counts_hooks_that_were_claimed_just_before_it() -> None:
     """S-374, S-149: the same of a hook, beside which no more run than there are slots."""
     stage = Stage(1, are_lanes_there=False)
     stage.executors.begin(claim(11, phase=Phase.HOOK))
-    stage.tell(LanesFound((), None))
+    stage.find()
     stage.tell(HooksDue((12,)))
     assert stage.persistence.take(ClaimHooks) == []
     stage.tell(RunsEnded(((11, 0.1),)))
@@ -519,7 +537,7 @@ def test_a_successor_does_not_count_a_hook_whose_end_it_was_told() -> None:
     stage = Stage(1, are_lanes_there=False)
     stage.executors.begin(claim(11, phase=Phase.HOOK))
     stage.tell(RunsEnded(((11, 0.1),)))
-    stage.tell(LanesFound((), None))
+    stage.find()
     stage.tell(HooksDue((12,)))
     assert [request.ids for request in stage.persistence.take(ClaimHooks)] == [(12,)]
 
@@ -751,7 +769,7 @@ def test_a_successor_lends_once_it_knows_the_lanes() -> None:
     executors.begin(claim(1))
     stage = Stage(1, executors, are_lanes_there=False)
     assert not stage.openings.is_open
-    stage.tell(LanesFound((), None))
+    stage.find()
     assert stage.openings.is_open
     assert stage.openings.take(1, []) == 0
 

@@ -28,6 +28,8 @@ class Filters:
     """Submitted at this time or later ..."""
     created_before_ms: int | None = None
     """... and before this one."""
+    unrepeated: bool = False
+    """Without those that have been repeated by hand, as long as the repetition is there."""
 
     @property
     def is_by_status_alone(self) -> bool:
@@ -36,4 +38,4 @@ class Filters:
             *(self.names, self.domain, self.group, self.parent, self.key),
             *(self.error, self.created_from_ms, self.created_before_ms),
         )
-        return all(one is None for one in rest) and not self.tags and not self.tag_prefix
+        return all(one is None for one in rest) and not (self.tags or self.tag_prefix or self.unrepeated)

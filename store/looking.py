@@ -346,6 +346,7 @@ def bind(filters: Filters) -> Bindings:
         "error": holdable(filters.error),
         "created_from": holdable(filters.created_from_ms),
         "created_before": holdable(filters.created_before_ms),
+        "unrepeated": True if filters.unrepeated else None,
         **_range_of(filters.domain),
     }
 

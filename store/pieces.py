@@ -24,6 +24,8 @@ _PASSES: Final = (
     " AND (:error IS NULL OR instr({t}.error, :error) > 0)"
     " AND (:created_from IS NULL OR {t}.created_at_ms >= :created_from)"
     " AND (:created_before IS NULL OR {t}.created_at_ms < :created_before)"
+    " AND (:unrepeated IS NULL OR NOT EXISTS (SELECT 1 FROM task AS o WHERE o.retry_of = {t}.id)"
+    " AND NOT EXISTS (SELECT 1 FROM history AS o WHERE o.retry_of = {t}.id))"
 )
 """Whether a row meets every filter that is given; those that the piece has looked for are true once more."""
 

@@ -29,9 +29,9 @@ def wall_ms() -> int:
 
 
 def ids_in(terms: Sequence[str]) -> list[int] | None:
-    """The ids, where the words are ids and no filter."""
+    """The ids, each once, where the words are ids and no filter."""
     if terms and all(term.isascii() and term.isdigit() for term in terms):
-        return [int(term) for term in terms]
+        return list(dict.fromkeys(map(int, terms)))
     return None
 
 

@@ -7,12 +7,13 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import Running, millrace
 from commands import command
 
-from millrace import Context, Domain, Every, PermanentError, Scheduler, TaskStatus
+from millrace import Context, Domain, Every, Outcome, PermanentError, Scheduler, StoreFull, TaskStatus
 
 WAIT_S = 60.0
 HERE = Path(__file__).parent
@@ -105,6 +106,67 @@ def test_retry_on_a_store_that_is_run(db: Path, owner: Scheduler) -> None:
     ends = {TaskStatus.FAILED, TaskStatus.PENDING, TaskStatus.RUNNING}
     assert owner.task(new).retry_of == 4
     assert owner.task(new).status in ends
+
+
+def test_retry_by_a_filter_leaves_out_what_was_repeated(db: Path) -> None:
+    """S-135: the same command again does nothing; it repeats what has ended badly since, and an id says which all the same."""
+    command("cancel", 1, 2, db=db)
+    new = command("retry", "status:cancelled,failed", "--yes", "--json", db=db).json["ids"]
+    assert [command("show", id, "--json", db=db).json["retry_of"] for id in new] == [1, 2, 4], "oldest first"
+    for words in (("status:cancelled",), ("error:timed out",), ("task:media::thumb", "--dry-run")):
+        assert command("retry", *words, "--yes", "--json", db=db).json == {"count": 0, "ids": []}
+    command("cancel", new[0], db=db)
+    assert command("retry", "status:cancelled", "--dry-run", "--json", db=db).json == {"count": 1, "ids": []}
+    assert command("retry", 1, "--json", db=db).json["count"] == 1
+
+
+def test_retry_by_id_does_what_can_be_done(db: Path) -> None:
+    """Each task by itself: what is refused is said in its own line and by the exit code, what was done in the output."""
+    command("cancel", 1, 2, db=db)
+    done = command("retry", 1, 999, 3, 1, 2, "--json", db=db)
+    assert (done.code, json.loads(done.output)["count"]) == (1, 2)
+    new = json.loads(done.output)["ids"]
+    assert [command("show", id, "--json", db=db).json["retry_of"] for id in new] == [1, 2]
+    assert [line.partition(",")[0] for line in done.errors.splitlines()] == [
+        "task 999: expected one of this store",
+        "task 3: expected one that ended cancelled or dead_letter or dependency_failed or expired or failed",
+    ]
+    again = command("retry", 1, "--json", db=db)
+    assert (again.code, json.loads(again.output)) == (1, {"count": 0, "ids": []})
+    assert f"task {new[0]} has" in again.errors
+
+
+def test_what_was_done_is_said_whatever_ends_it(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is full at the second one: the first is named all the same."""
+    retry = Scheduler.retry
+
+    def failing(scheduler: Scheduler, id: int) -> Outcome[Any]:
+        if id == 2:
+            raise StoreFull("tasks.db: there is no space left")
+        return retry(scheduler, id)
+
+    monkeypatch.setattr(Scheduler, "retry", failing)
+    command("cancel", 1, 2, db=db)
+    done = command("retry", 1, 2, "--json", db=db)
+    assert (done.code, json.loads(done.output)["count"]) == (1, 1)
+    assert "no space left" in done.errors
+
+
+@pytest.mark.parametrize(
+    ("words", "count", "refused"),
+    [
+        (("retry", 999), 0, "task 999: expected one of this store"),
+        (("retry", 4, 4, 1), 1, "task 1: expected one that ended"),
+        (("cancel", 1, 1, 2), 2, ""),
+        (("cancel", 4, 3), 1, "task 4: it ended failed before"),
+    ],
+)
+def test_a_dry_run_by_id_looks_at_each(db: Path, words: tuple[object, ...], count: int, refused: str) -> None:
+    """It counts what would be done, and says of the others why not."""
+    done = command(*words, "--dry-run", "--json", db=db)
+    assert json.loads(done.output) == {"count": count, "ids": []}
+    assert (done.code, done.errors.count("\n")) == ((1, 1) if refused else (0, 0))
+    assert refused in done.errors
 
 
 def test_pause_and_resume(db: Path) -> None:

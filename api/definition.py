@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from millrace.model.catalog import Traits
 from millrace.model.codec import MemoCodec, PayloadCodec, UndecodablePayload
 from millrace.model.errors import InvalidTask
+from millrace.model.functions import check_function
 from millrace.model.limits import RateLimit
 from millrace.model.migration import MAX_VERSION, Step, migrate
 from millrace.model.names import QUALIFIER, check_task_name
 from millrace.model.numbers import check_whole
 from millrace.options import Options, TagsOf, TextOf, check_callable
 
+CONTEXT: Final = ("ctx",)
+"""What every function of a task is given first."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -69,6 +72,7 @@ class Definition:
     ) -> None:
         self.name = name
         self.version = _check_version("version", version)
+        check_function(fn, f"task {name}", CONTEXT)
         self.payload_codec = PayloadCodec(fn, task_name=name, redact=check_names("redact", redact))
         self.memo_codec = MemoCodec(fn, task_name=name)
         self.defaults = defaults
@@ -83,17 +87,19 @@ class Definition:
         self._migrations: dict[int, Step] = {}
 
     def set_finalizer(self, fn: Callable[..., Any]) -> None:
-        """What runs once all children have settled; InvalidTask where there is one already."""
+        """What runs once all children have settled; InvalidTask where there is one already, or it cannot be called so."""
         if self.finalizer is not None:
             raise InvalidTask(f"task {self.name}: expected one finalizer, a second came; remove one")
+        check_function(fn, f"finalizer of {self.name}", (*CONTEXT, "memo"), self.payload_codec.signature)
         self.final_codec = MemoCodec(fn, task_name=self.name)
         self.finalizer = fn
         self.traits = replace(self.traits, has_finalizer=True)
 
     def set_hook(self, fn: Callable[..., Any]) -> None:
-        """What runs after a cancel; InvalidTask where there is one already."""
+        """What runs after a cancel; InvalidTask where there is one already, or it cannot be called so."""
         if self.hook is not None:
             raise InvalidTask(f"task {self.name}: expected one on_cancel, a second came; remove one")
+        check_function(fn, f"on_cancel of {self.name}", CONTEXT, self.payload_codec.signature)
         self.hook = fn
         self.traits = replace(self.traits, has_hook=True)
 

@@ -11,6 +11,7 @@ from millrace.handle import Outcome
 from millrace.model.codec import check_task_name
 from millrace.model.durations import Seconds
 from millrace.model.errors import InvalidTask
+from millrace.model.functions import name_of
 from millrace.model.limits import RateLimit
 from millrace.model.migration import Step
 from millrace.model.new_tasks import NewTask
@@ -131,8 +132,8 @@ class Domain:
             redact: parameters whose values are shown as "***" in logs, events, commands and pages.
 
         Raises:
-            InvalidTask: a name is taken or no name, the body's payload is of types that JSON cannot carry, or an argument
-                is not as said.
+            InvalidTask: a name is taken or no name, the body is async, a generator or does not take the context first, its
+                payload is of types that JSON cannot carry, or an argument is not as said.
             ValueError, TypeError: an argument is not as said, or it is used without parentheses.
         """
         given: object = name
@@ -163,7 +164,7 @@ class Domain:
         before = check_names("aliases", aliases)
 
         def define(fn: Callable[Concatenate[Context, P], R]) -> Task[P, R]:
-            local = check_task_name(name if name is not None else fn.__name__, "task")
+            local = check_task_name(name if name is not None else name_of(fn), "task")
             qualified = f"{self.name}::{local}"
             former = [qualify(self.name, alias) for alias in before]
             self._check_free(qualified, *former)
@@ -322,7 +323,7 @@ class Task(Generic[P, R]):
         What it returns, when not None, becomes the task's memo.
 
         Raises:
-            InvalidTask: the task has a finalizer already.
+            InvalidTask: the task has a finalizer already, or this one is async, a generator or cannot be called so.
         """
         self.definition.set_finalizer(fn)
         return fn
@@ -350,7 +351,7 @@ class Task(Generic[P, R]):
         It has ``cancel_timeout`` seconds.
 
         Raises:
-            InvalidTask: the task has such a function already.
+            InvalidTask: the task has such a function already, or this one is async, a generator or cannot be called so.
         """
         self.definition.set_hook(fn)
         return fn

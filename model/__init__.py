@@ -18,6 +18,7 @@
 | ``durations`` | the one place where durations and times change their form |
 | ``numbers`` | the one place that says what a whole number must be which a user gives |
 | ``codec``, ``signature``, ``json_rules`` | payloads and memos: what fits a body, what JSON it becomes, and back |
+| ``functions`` | what a function must be that a task consists of |
 | ``migration`` | payloads of older code, brought up to the present version of a task |
 
 Guarantees: values are checked where they are made, so a layer below need not look again; a value that is made does not change

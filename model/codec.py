@@ -143,7 +143,6 @@ class PayloadCodec:
     """The parameters, in the order of the signature."""
     has_required: bool
     """Whether there is a parameter that must be given."""
-
     redact: frozenset[str]
     """Parameters whose values are not shown."""
 
@@ -151,8 +150,8 @@ class PayloadCodec:
         self, fn: Callable[..., object], *, task_name: str, skip: int = 1, redact: Collection[str] = ()
     ) -> None:
         self.task_name = task_name
-        self._signature = payload_signature(fn, task_name=task_name, skip=skip)
-        parameters = self._signature.parameters
+        self.signature = payload_signature(fn, task_name=task_name, skip=skip)
+        parameters = self.signature.parameters
         self.names = tuple(parameters)
         self.redact = frozenset(redact)
         if not self.redact <= parameters.keys():
@@ -160,7 +159,7 @@ class PayloadCodec:
             known = ", ".join(parameters) or "none"
             raise InvalidTask(f"{task_name}: redact: expected parameters ({known}), got {unknown}", field="redact")
         self.has_required = any(_is_required(each) for each in parameters.values())
-        self._struct = payload_struct(self._signature, task_name=task_name)
+        self._struct = payload_struct(self.signature, task_name=task_name)
         kinds = {each.kind for each in parameters.values()}
         # A Struct takes arguments as a function does, but knows no parameters of these kinds.
         self._binds_directly = kinds <= {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
@@ -187,9 +186,9 @@ class PayloadCodec:
         try:
             # The Struct looks at it again: some Pythons (3.13.0) bind a missing positional-only parameter whose name is
             # among **kwargs.
-            return self._struct(**self._signature.bind(*args, **kwargs).arguments)
+            return self._struct(**self.signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
-            reason = str(error)
+            reason = f"{error}; after the context it takes ({', '.join(self.names)})"
             raise TypeError(f"{self.task_name}() {reason[:1].lower()}{reason[1:]}") from None
 
     def encode(self, bound: msgspec.Struct, *, max_bytes: int) -> str:
@@ -244,7 +243,7 @@ class PayloadCodec:
             return msgspec.structs.astuple(values), {}
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        for name, parameter in self._signature.parameters.items():
+        for name, parameter in self.signature.parameters.items():
             value = getattr(values, name)
             match parameter.kind:
                 case Parameter.VAR_POSITIONAL:
@@ -264,7 +263,7 @@ class PayloadCodec:
         path, reason = _complaint(error)
         name = _first_name(path) or self._misfitting(bound)
         came = type(getattr(bound, name)).__qualname__
-        hint = self._signature.parameters[name].annotation
+        hint = self.signature.parameters[name].annotation
         return RuleBroken(path or name, describe(hint), f"a value of type {came} ({reason})")
 
     def _misfitting(self, bound: msgspec.Struct) -> str:

@@ -50,7 +50,7 @@ def payload_signature(fn: Callable[..., object], *, task_name: str, skip: int) -
         parameters = list(inspect.signature(fn).parameters.values())
     except (TypeError, ValueError) as error:
         raise InvalidTask(f"{task_name}: expected a function with a readable signature, got {fn!r}") from error
-    names = _Namespace(fn)
+    names = Namespace(fn)
     payload = _without_leading(parameters, skip, task_name)
     return Signature([_resolved(parameter, names, task_name) for parameter in payload])
 
@@ -64,7 +64,7 @@ def return_type(fn: Callable[..., object], *, task_name: str) -> Any:
     annotation = inspect.signature(fn).return_annotation
     if annotation is Signature.empty:
         return Any
-    hint = _Namespace(fn).resolve("return", annotation, task_name)
+    hint = Namespace(fn).resolve("return", annotation, task_name)
     if hint in (typing.NoReturn, typing.Never):
         return Any
     check_type(hint, what="return", task_name=task_name)
@@ -149,7 +149,7 @@ def _without_leading(parameters: list[Parameter], skip: int, task_name: str) -> 
     )
 
 
-def _resolved(parameter: Parameter, names: _Namespace, task_name: str) -> Parameter:
+def _resolved(parameter: Parameter, names: Namespace, task_name: str) -> Parameter:
     name = parameter.name
     if name.startswith("__"):
         raise InvalidTask(f"{task_name}: expected parameters without two leading underscores, got {name!r}", field=name)
@@ -182,7 +182,7 @@ def _field(parameter: Parameter) -> tuple[str, Any] | tuple[str, Any, Any]:
 # Annotations
 
 
-class _Namespace:
+class Namespace:
     """The names that a function's annotations may use: its module's, its closure's, its type parameters."""
 
     def __init__(self, fn: Callable[..., object]) -> None:

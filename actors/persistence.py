@@ -29,7 +29,7 @@ from millrace.actors.turn import Turn
 from millrace.model.catalog import Catalog
 from millrace.model.errors import SchedulerStopped, StoreCorrupt, StoreError, StoreMoved
 from millrace.model.outcomes import RunKind, RunOutcome
-from millrace.store.faults import code_name
+from millrace.store.faults import code_name, is_of_a_rule
 from millrace.store.session import Session
 
 log = logging.getLogger("millrace.persistence")
@@ -144,7 +144,10 @@ class Persistence(Actor):
             if requests:
                 self._transact(requests)
         except StoreError as error:
-            self._on_store_error(requests, error)
+            if is_of_a_rule(error):
+                self._on_bug(requests, error)
+            else:
+                self._on_store_error(requests, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the requests of the group are tried one by one
             self._on_bug(requests, error)
         except BaseException:

@@ -62,6 +62,11 @@ def code_name(code: int | None) -> str:
     return name if isinstance(name, str) else "none"
 
 
+def is_of_a_rule(error: StoreError) -> bool:
+    """Whether a rule of the schema has refused a row: what was to be written is wrong, and the disk is well."""
+    return error.code is not None and error.code & _PRIMARY == apsw.SQLITE_CONSTRAINT
+
+
 def translate(error: apsw.Error, *, path: str, key: str | None = None) -> StoreError:
     """The error of millrace for an error of apsw; the caller raises it `from error`.
 
@@ -194,6 +199,14 @@ def _cut_off(path: str, what: str, code: int | None) -> StoreError:
     return StoreError(f"{path}: expected the read to end in time, it was cut off: {what}", path=path, code=code)
 
 
+def _of_a_rule(path: str, what: str, code: int | None) -> StoreError:
+    return StoreError(
+        f"{path}: expected rows that the rules of the store allow, {what}: none is written; please report it",
+        path=path,
+        code=code,
+    )
+
+
 def _other(path: str, what: str, code: int | None) -> StoreError:
     return StoreError(f"{path}: expected the file to be readable and writable, got {what}", path=path, code=code)
 
@@ -219,5 +232,6 @@ _BY_CODE: dict[int, Callable[[str, str, int | None], StoreError]] = {
     apsw.SQLITE_PERM: _read_only,
     apsw.SQLITE_CANTOPEN: _cannot_open,
     apsw.SQLITE_INTERRUPT: _cut_off,
+    apsw.SQLITE_CONSTRAINT: _of_a_rule,
 }
 """The table above: an extended code's own entry wins over its primary code's."""

@@ -5,7 +5,8 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import millrace
 from millrace import (
     Context,
     Domain,
+    InternalError,
     InvalidTask,
     MillraceError,
     NoParent,
@@ -32,6 +34,12 @@ from millrace import (
     TaskStatus,
     UnknownTask,
 )
+from millrace.actors.mailbox import Reply
+from millrace.actors.persistence import Persistence
+from millrace.actors.requests import EndOfTurn, Submit
+from millrace.actors.stored import Stored
+from millrace.model.rows import NewRow
+from millrace.store.writer import Writer
 
 HUGE = 1 << 70
 
@@ -329,6 +337,52 @@ def test_refusals_amid_a_crowd(any_stage: Stage, domain: Domain) -> None:
     calls += [lambda n=n: work(n) for n in range(10)]  # type: ignore[misc]  # each its own
     assert at_once(calls) == [*chosen, *range(1000, 1010)]
     assert cast.scheduler.count(task=cast.work) == 10
+
+
+def test_what_the_schema_refuses_harms_nothing_beside_it(
+    stage: Stage, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that breaks a rule of the schema is a fault of ours, and none of the disk: its caller hears so, and no other does."""
+
+    @domain.task()
+    def work(ctx: Context, n: int) -> int:
+        return n
+
+    real_insert, real_receive = Writer.insert_tasks, Persistence.receive
+    is_held, go_on = threading.Event(), threading.Event()
+
+    def insert(writer: Writer, rows: Sequence[NewRow], *more: Any) -> None:
+        for row in rows:
+            if row.label == "bad":
+                row.status = "nonsense"
+        real_insert(writer, rows, *more)
+
+    def receive(actor: Persistence, messages: Sequence[Any]) -> None:
+        if not is_held.is_set():
+            is_held.set()
+            assert go_on.wait(WAIT_S)
+        real_receive(actor, messages)
+
+    scheduler = stage.started(domain)
+    monkeypatch.setattr(Writer, "insert_tasks", insert)
+    monkeypatch.setattr(Persistence, "receive", receive)
+    core = scheduler._core
+    submits = [
+        Submit((core.prepare(work.options(label=label).call(n)),), is_batch=False, reply=Reply[list[Stored]]())
+        for n, label in enumerate(["good", "bad", "also good"])
+    ]
+    core.runtime.persistence.tell(EndOfTurn(Reply()))
+    assert is_held.wait(WAIT_S)
+    for submit in submits:  # so that they come in one group
+        core.runtime.persistence.tell(submit)
+    go_on.set()
+    answers = [submit.reply for submit in submits]
+    assert all(answer.wait(WAIT_S) for answer in answers)
+    with pytest.raises(InternalError, match="rules of the store"):
+        answers[1].result()
+    stored = [scheduler.task(answers[at].result()[0].id) for at in (0, 2)]
+    assert [record.label for record in stored] == ["good", "also good"]
+    assert scheduler.count() == 2
 
 
 def test_a_decorator_without_parentheses_is_refused(domain: Domain) -> None:

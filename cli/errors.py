@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from millrace import MillraceError, StoreLocked
+from millrace.cli.controls import escaped
 from millrace.cli.logs import show_logs
 
 _DEBUG: Final = "millrace.debug"
@@ -74,7 +75,7 @@ class OneLineErrors(click.Group):
 
 
 def _fail(message: str, exit_code: int) -> int:
-    click.echo(f"millrace: {' '.join(message.split())}", err=True)
+    click.echo(f"millrace: {escaped(' '.join(message.split()))}", err=True)
     return exit_code
 
 

@@ -3,13 +3,16 @@
 import logging
 import sys
 
+from millrace.cli.controls import escaped
+
 
 class _Lines(logging.Handler):
     """Writes to what standard error is at that moment: a progress line stands in for it and stays below the text."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            print(self.format(record), file=sys.stderr)  # noqa: T201 - what this is for
+            text = "\n".join(escaped(line) for line in self.format(record).split("\n"))
+            print(text, file=sys.stderr)  # noqa: T201 - what this is for
         except Exception:  # noqa: BLE001 - a handler must not raise: logging's own report is all there is left
             self.handleError(record)
 

@@ -1,7 +1,6 @@
 """What commands print: tables for people, one JSON object or list for programs. No colour off a terminal or with NO_COLOR."""
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,8 @@ from typing import Any, Final
 import click
 import msgspec
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+from millrace.cli.controls import escaped, escaped_json, places
+
 _STYLES: Final = {
     **dict.fromkeys(("failed", "dead_letter", "expired", "dependency_failed"), "red"),
     **dict.fromkeys(("running", "waiting"), "cyan"),
@@ -50,7 +50,7 @@ def say(text: str) -> None:
 
 def say_json(value: object) -> None:
     """One line of JSON. Times are ISO 8601 with their zone, durations seconds."""
-    click.echo(msgspec.json.encode(value, enc_hook=_encode).decode())
+    click.echo(escaped_json(msgspec.json.encode(value, enc_hook=_encode).decode()))
 
 
 def _encode(value: Any) -> Any:
@@ -60,8 +60,8 @@ def _encode(value: Any) -> Any:
 
 
 def one_line(text: str | None, most: int = 0) -> str:
-    """Text that stays on its line and cannot move a terminal's cursor; at most so many characters where that is not 0."""
-    shown = _CONTROL.sub(lambda match: repr(match[0])[1:-1], text or "")
+    """Text that stays on its line and does nothing to a terminal; at most so many characters where that is not 0."""
+    shown = escaped(text or "")
     return shown if not most or len(shown) <= most else shown[: most - 1] + "…"
 
 
@@ -71,11 +71,12 @@ def styled(status: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
-    """Lines of columns as wide as they need to be; the last one is not padded."""
+    """Lines of columns as wide as they need to be on a terminal, where some characters take two places; the last is not padded."""
     cells = [list(heads), *([*row] for row in rows)]
-    widths = [max(len(click.unstyle(row[at])) for row in cells) for at in range(len(heads))]
-    for row in cells:
-        padded = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True)]
+    taken = [[places(click.unstyle(cell)) for cell in row] for row in cells]
+    widths = [max(column) for column in zip(*taken, strict=True)]
+    for row, lengths in zip(cells, taken, strict=True):
+        padded = [cell + " " * (width - length) for cell, length, width in zip(row, lengths, widths, strict=True)]
         yield "  ".join(padded).rstrip()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from millrace.cli.controls import escaped
 from millrace.cli.errors import debug_option
 from millrace.cli.interrupts import interrupts
 from millrace.cli.scan.names import to_line, to_text
@@ -112,4 +113,4 @@ def _how_to_resume(stopped: ScanStopped, paths: tuple[str, ...], db: Path | None
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+    console.print(escaped(text), style="dim", markup=False, highlight=False, soft_wrap=True)

@@ -14,8 +14,9 @@ import os
 import re
 from typing import Final
 
+from millrace.cli.controls import CONTROL
+
 _ESCAPE: Final = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def to_text(path: str) -> str:
@@ -41,8 +42,8 @@ def to_path(text: str) -> str:
 
 
 def to_line(text: str) -> str:
-    """A text form that stays on its line and cannot move a terminal's cursor, from that of `to_text`."""
-    return _CONTROL.sub(lambda match: "".join(f"\\x{byte:02x}" for byte in match[0].encode()), text)
+    """A text form that stays on its line and does nothing to a terminal, from that of `to_text`."""
+    return CONTROL.sub(lambda match: "".join(f"\\x{byte:02x}" for byte in match[0].encode()), text)
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:

@@ -14,7 +14,7 @@ from millrace.model.records import ChildSummary, TaskId, TaskRecord
 from millrace.model.schedule import ScheduleInfo
 from millrace.model.statuses import TaskStatus
 from millrace.store import checks, looking, records
-from millrace.store.connection import locate
+from millrace.store.connection import check_path, locate
 from millrace.store.filesystem import check_place
 from millrace.store.measures import measure_files
 from millrace.store.ownership import Owner, read_owner
@@ -142,8 +142,13 @@ class Viewer:
         return checks.read_names(self._readers)
 
     def back_up(self, target: str) -> int:
-        """Copy the store as of one moment to a new file, also while it is run. Its bytes."""
-        return checks.copy_to(self._readers, target)
+        """Copy the store as of one moment to a new file, also while it is run. Its bytes.
+
+        Raises:
+            ValueError: the name is none that a store can have, such as one that is not UTF-8.
+            StoreError: there is a file of that name, or it cannot be written.
+        """
+        return checks.copy_to(self._readers, check_path(target))
 
     def vacuum(self) -> None:
         """Close, and write the file anew without the room that is free in it. StoreLocked where a process runs it."""

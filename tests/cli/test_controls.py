@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_an_error_does_not_reach_the_terminal_raw(tmp_path: Path) -> None:
     done = command("status", db=tmp_path / "no\x1b[2J.db")
     assert done.code == 1
     assert "no\\x1b[2J.db: expected a store" in done.errors
+
+
+def test_a_backup_has_a_name_that_is_text(tmp_path: Path) -> None:
+    """One that no store can have is refused as that of a store is."""
+    with Scheduler(tmp_path / "tasks.db", durability="process"):
+        pass
+    done = command("db", "backup", tmp_path / os.fsdecode(b"\xff"), db=tmp_path / "tasks.db")
+    assert done.code == 1
+    assert "expected a name that is UTF-8" in done.errors
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
 def test_tables_stay_in_line() -> None:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from millrace.model.filters import Filters
 from millrace.model.measures import FileSizes
+from millrace.model.pauses import Pause
 from millrace.model.records import ChildSummary, TaskId, TaskRecord
 from millrace.model.schedule import ScheduleInfo
 from millrace.model.statuses import TaskStatus
@@ -18,6 +19,7 @@ from millrace.store.connection import check_path, locate
 from millrace.store.filesystem import check_place
 from millrace.store.measures import measure_files
 from millrace.store.ownership import Owner, read_owner
+from millrace.store.pausing import read_pauses
 from millrace.store.reading import open_to_read, read_version
 from millrace.store.series import read_schedules
 from millrace.store.snapshots import StoredSnapshot, read_snapshot
@@ -110,6 +112,10 @@ class Viewer:
     def snapshot(self) -> StoredSnapshot:
         """What is active, of one moment."""
         return read_snapshot(self._readers, None)
+
+    def pauses(self) -> list[Pause]:
+        """All pauses in force."""
+        return read_pauses(self._readers)
 
     def settled_counts(self) -> dict[TaskStatus, int]:
         """How many tasks of the history have ended in each way, 0 included; by index."""

@@ -11,6 +11,7 @@ from millrace.cli.application import app_option, redacted_fields
 from millrace.cli.errors import debug_option
 from millrace.cli.output import ago, db_option, json_option, lasting, one_line, say, say_json, size_of, styled
 from millrace.cli.tasks import visible, whole
+from millrace.model.pauses import Pause
 from millrace.model.records import ChildSummary, IoBudget, TaskRecord
 from millrace.viewer import Viewer
 
@@ -31,10 +32,13 @@ def command(*, id: int, db: Path, wants_json: bool, app: str | None) -> None:
         children = viewer.child_summary(id)
         dependents = viewer.dependents(id)
         log = viewer.log(id)
+        paused_by = [] if record.status.is_terminal else _holding(viewer.pauses(), record)
     secret = None if app is None else redacted_fields(app, record.task_name)
     if wants_json:
-        return say_json({**whole(record, secret), "children": _counted(children), "dependents": dependents, "log": log})
-    for name, value in (*_facts(record, visible(record.payload, secret)), *_relations(record, children, dependents)):
+        beside = {"paused_by": paused_by, "children": _counted(children), "dependents": dependents, "log": log}
+        return say_json({**whole(record, secret), **beside})
+    facts = _facts(record, visible(record.payload, secret))
+    for name, value in (*facts, *_relations(record, children, dependents, paused_by)):
         say(f"{name:<13}{value}")
     for title, text in (("error", record.error), ("traceback", record.traceback), ("log", log)):
         if text:
@@ -44,6 +48,13 @@ def command(*, id: int, db: Path, wants_json: bool, app: str | None) -> None:
     for line, count in children.errors:
         say(f"\n{count} children failed with: {one_line(line)}")
     return None
+
+
+def _holding(pauses: Iterable[Pause], record: TaskRecord) -> list[str]:
+    """What it is paused with, as `millrace resume` takes it; the scheduler's own pause holds all tasks."""
+    scopes = {"scheduler": "", "domain": record.task_name.partition("::")[0], "group": record.group}
+    held = [pause for pause in pauses if scopes[pause.scope] == pause.name]
+    return ["everything" if pause.scope == "scheduler" else f"{pause.scope}:{pause.name}" for pause in held]
 
 
 def _counted(children: ChildSummary) -> dict[str, Any]:
@@ -96,7 +107,11 @@ def _facts(record: TaskRecord, payload: object) -> Iterable[tuple[str, str]]:
             )
 
 
-def _relations(record: TaskRecord, children: ChildSummary, dependents: list[int]) -> Iterable[tuple[str, str]]:
+def _relations(
+    record: TaskRecord, children: ChildSummary, dependents: list[int], paused_by: list[str]
+) -> Iterable[tuple[str, str]]:
+    if paused_by:
+        yield "paused by", one_line(", ".join(paused_by))
     if record.parent_id is not None:
         yield "parent", f"{record.parent_id}"
     if record.retry_of is not None:

@@ -43,6 +43,7 @@ def read(viewer: Viewer) -> dict[str, Any]:
     return {
         "owner": None if owner is None else {"pid": owner.pid, "host": owner.host, "since": owner.since},
         "paused": stored.is_paused,
+        "paused_domains": stored.paused_domains,
         "active": {status.value: count for status, count in stored.counts.items()},
         "settled": {status.value: count for status, count in viewer.settled_counts().items()},
         "groups": [
@@ -68,6 +69,11 @@ def lines(db: Path, facts: dict[str, Any]) -> list[str]:
     shown = [_owner(db, facts["owner"])]
     if facts["paused"]:
         shown.append(click.style("paused: nothing starts until `millrace resume`", fg="yellow"))
+    domains = [one_line(name) for name in facts["paused_domains"]]
+    shown += [
+        click.style(f"paused: nothing of domain {name} starts until `millrace resume domain:{name}`", fg="yellow")
+        for name in domains[:_SHOWN]
+    ] + _more(len(domains))
     shown.append(f"active    {_counts(facts['active'])}")
     shown.append(f"settled   {_counts(facts['settled'])}")
     shown.append(
@@ -81,7 +87,7 @@ def lines(db: Path, facts: dict[str, Any]) -> list[str]:
                 one_line(group["group"], 60),
                 f"{group['running']}",
                 f"{group['pending']}",
-                "paused" if group["paused"] else "",
+                _paused(group),
             )
             for group in groups[:_SHOWN]
         ]
@@ -106,6 +112,12 @@ def _owner(db: Path, owner: dict[str, Any] | None) -> str:
         return f"{one_line(str(db))}: nobody runs it"
     host = "" if owner["host"] in (None, socket.gethostname()) else f" on {owner['host']}"
     return f"{one_line(str(db))}: run by process {owner['pid']}{host}, for {_since(owner['since'])}"
+
+
+def _paused(group: dict[str, Any]) -> str:
+    if not group["paused"]:
+        return ""
+    return "paused" if group["paused_until"] is None else f"paused, ends {ago(group['paused_until'])}"
 
 
 def _since(moment: Any) -> str:

@@ -45,6 +45,8 @@ class StoredSnapshot:
     schedules: Sequence[ScheduleInfo]
     is_paused: bool
     """The scheduler, or the domain itself."""
+    paused_domains: Sequence[str]
+    """All that are, whether they have tasks or not."""
 
 
 def read_snapshot(readers: Readers, domain: str | None) -> StoredSnapshot:
@@ -67,6 +69,7 @@ def read_snapshot(readers: Readers, domain: str | None) -> StoredSnapshot:
                 if domain is None or schedule.task_name.startswith(f"{domain}::")
             ],
             is_paused=(("scheduler", "") if domain is None else ("domain", domain)) in pauses,
+            paused_domains=sorted(name for scope, name in pauses if scope == "domain"),
         )
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import urllib.request
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,32 @@ def test_pause_and_resume(db: Path) -> None:
     command("resume", db=db)
     assert "nothing starts until" not in command("status", db=db).output
     assert command("pause", "media", db=db).code == 2
+
+
+def test_what_is_paused_is_seen(db: Path) -> None:
+    """Status names each domain and when a group's pause ends, as text and JSON; a task says what it is paused by."""
+    with Scheduler(db, domains=[make_domain()]) as scheduler:
+        scheduler.pause_group("later", until=datetime.now(UTC) + timedelta(hours=2, minutes=1))
+    assert json.loads(command("status", "--json", db=db).output)["paused_domains"] == []
+    command("pause", "domain:media", db=db)
+    screen = command("status", db=db).output
+    assert "paused: nothing of domain media starts until `millrace resume domain:media`" in screen
+    assert "paused, ends in 2h " in screen
+    facts = json.loads(command("status", "--json", db=db).output)
+    assert (facts["paused"], facts["paused_domains"]) == (False, ["media"])
+    assert command("show", 1, "--json", db=db).json["paused_by"] == ["domain:media", "group:later"]
+    assert command("show", 4, "--json", db=db).json["paused_by"] == [], "it has ended"
+    command("pause", db=db)
+    assert "paused by    domain:media, group:later, everything\n" in command("show", 1, db=db).output
+
+
+@pytest.mark.parametrize("scope", ["domain:medai", "group:latr"])
+def test_a_pause_that_holds_nothing_known_is_said(db: Path, scope: str) -> None:
+    """It is made, as it may come before the first task; what may be a slip is told, and status shows it."""
+    done = command("pause", scope, db=db)
+    assert (done.code, done.errors) == (0, f"there is no task of {scope} yet\n")
+    assert scope.partition(":")[2] in command("status", db=db).output
+    assert command("pause", "group:later", db=db).errors == ""
 
 
 def test_schedules(db: Path) -> None:

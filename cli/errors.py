@@ -64,6 +64,9 @@ class OneLineErrors(click.Group):
         show_logs()
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()  # the help, as it is: no line says more
+            code = error.exit_code
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx is not None else "millrace"
             code = _fail(f"{error.format_message()} (see {path} --help)", error.exit_code)

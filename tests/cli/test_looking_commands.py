@@ -200,6 +200,17 @@ def test_a_process_of_its_own_reads_what_another_runs(db: Path, tmp_path: Path, 
         outcome.wait(WAIT_S)
 
 
+# Without words
+
+
+@pytest.mark.parametrize("words", [(), ("db",), ("schedules",), ("flows",)])
+def test_a_group_without_a_command_shows_its_help(words: tuple[str, ...]) -> None:
+    """Line by line, as `--help` does, and as a wrong command line: nothing was done."""
+    done = command(*words)
+    assert (done.code, done.output) == (2, "")
+    assert done.errors.strip() == command(*words, "--help").output.strip()
+
+
 # Who reads the output
 
 

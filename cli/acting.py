@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from millrace.cli.asking import acting, ids_in, parsed, wall_ms
+from millrace.cli.asking import acting, confirm, ids_in, parsed, wall_ms
 from millrace.cli.errors import debug_option
 from millrace.cli.filters import Query
 from millrace.cli.output import db_option, json_option, say, say_json
@@ -108,7 +108,7 @@ def _goes_on(what: str, count: int, *, wants_json: bool, yes: bool, dry_run: boo
         _say_count(what, count, wants_json=wants_json)
         return False
     if not yes:
-        click.confirm(f"{what} {count} tasks?", abort=True, err=True)
+        confirm(f"{what} {count} tasks?")
     return True
 
 

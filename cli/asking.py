@@ -48,6 +48,19 @@ def acting(db: Path, *domains: "Domain") -> "Generator[Scheduler]":
         scheduler.stop(0.0)
 
 
+def confirm(question: str) -> None:
+    """Go on where the user says yes; else end, as nothing was done. Ctrl-C ends it as everywhere."""
+    try:
+        says_yes = click.confirm(question, err=True)
+    except click.Abort as error:
+        if not isinstance(error.__context__, EOFError):
+            raise
+        click.echo(err=True)  # the answer would have ended the question's line
+        raise click.ClickException("expected y or n, got no answer; nothing was done. --yes does not ask") from None
+    if not says_yes:
+        raise click.ClickException("nothing was done")
+
+
 def host_and_port(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, int] | None:
     """HOST:PORT as an option's value."""
     if value is None:

@@ -62,8 +62,10 @@ def test_cancel_says_how_many_first(db: Path) -> None:
     """A dry run does nothing, a no does nothing, a yes cancels what meets the filter."""
     assert command("cancel", "group:later", "--dry-run", "--json", db=db).json == {"count": 3, "ids": []}
     done = command("cancel", "group:later", db=db, answers="n\n")
-    assert done.code != 0
-    assert "cancel 3 tasks?" in done.errors
+    assert (done.code, done.errors.splitlines()) == (1, ["cancel 3 tasks? [y/N]: n", "millrace: nothing was done"])
+    done = command("cancel", "group:later", db=db, answers="")
+    assert done.code == 1
+    assert done.errors.splitlines()[-1].startswith("millrace: expected y or n, got no answer; nothing was done.")
     assert [status(db, id) for id in (1, 2, 3)] == ["pending"] * 3
     assert command("cancel", "group:later", "--yes", "--json", db=db).json == {"count": 3, "ids": [1, 2, 3]}
     assert [status(db, id) for id in (1, 2, 3)] == ["cancelled"] * 3

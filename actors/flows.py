@@ -6,9 +6,9 @@ import msgspec
 
 from millrace.actors import cancelling, settling
 from millrace.actors.ledger import Ledger
-from millrace.actors.parents import not_found
+from millrace.actors.parents import not_found, settled_status
 from millrace.model import events
-from millrace.model.errors import InternalError, ParentClosed, RevisionConflict, TaskNotFound
+from millrace.model.errors import InternalError, ParentClosed, RevisionConflict
 from millrace.model.lanes import lane_of
 from millrace.model.records import CancelResult
 from millrace.model.rows import Hold, NewRow, Phase, Row
@@ -94,7 +94,7 @@ def finish(ledger: Ledger, flow_id: int, memo: str | None, state: str | None) ->
         return
     row = _open_row(ledger, flow_id)
     if row.closing is not None:
-        raise ParentClosed(flow_id, TaskStatus(row.status))
+        raise ParentClosed(flow_id, TaskStatus(row.status), is_change=True)
     if not row.flow_open:
         return
     row.flow_open = 0
@@ -112,7 +112,7 @@ def fail(ledger: Ledger, flow_id: int, error: str, state: str | None) -> None:
     """
     row = _open_row(ledger, flow_id)
     if row.closing is not None:
-        raise ParentClosed(flow_id, TaskStatus(row.status))
+        raise ParentClosed(flow_id, TaskStatus(row.status), is_change=True)
     row.error = error
     ledger.writer.update_flow(flow_id, state)
     settling.close(ledger, row, TaskStatus.FAILED.value)
@@ -124,10 +124,10 @@ def cancel(ledger: Ledger, flow_id: int, state: str | None) -> CancelResult:
     row = ledger.row(flow_id)
     if row is not None:
         if not row.is_flow:
-            raise TaskNotFound(flow_id)
+            raise not_found(ledger, flow_id, "flow")
         ledger.writer.update_flow(flow_id, state)
     elif _settled_status(ledger, flow_id) is None:
-        raise not_found(ledger, flow_id)
+        raise not_found(ledger, flow_id, "flow")
     return cancelling.cancel(ledger, flow_id)
 
 
@@ -137,14 +137,14 @@ def _open_row(ledger: Ledger, flow_id: int) -> Row:
         return row
     status = None if row is not None else _settled_status(ledger, flow_id)
     if status is not None:
-        raise ParentClosed(flow_id, TaskStatus(status))
-    raise TaskNotFound(flow_id)
+        raise ParentClosed(flow_id, TaskStatus(status), is_change=True)
+    raise not_found(ledger, flow_id, "flow")
 
 
 def _settled_status(ledger: Ledger, flow_id: int) -> str | None:
     if ledger.writer.load_flow(flow_id) is None:
         return None
-    return ledger.has_settled(flow_id) or ledger.writer.load_settled([flow_id]).get(flow_id)
+    return settled_status(ledger, flow_id)
 
 
 def _revision(ledger: Ledger, flow_id: int) -> int:

@@ -1,5 +1,7 @@
 """The parents of submissions: whether they take a child, and how they count it."""
 
+from typing import Literal
+
 from millrace.actors.ledger import Ledger
 from millrace.model import events
 from millrace.model.errors import ParentClosed, TaskNotFound
@@ -18,7 +20,7 @@ def open_parent(ledger: Ledger, parent_id: int | None) -> Row | None:
         return None
     parent = ledger.row(parent_id)
     if parent is None:
-        status = ledger.has_settled(parent_id) or ledger.writer.load_settled([parent_id]).get(parent_id)
+        status = settled_status(ledger, parent_id)
         if status is None:
             raise not_found(ledger, parent_id)
         raise ParentClosed(parent_id, TaskStatus(status))
@@ -28,9 +30,19 @@ def open_parent(ledger: Ledger, parent_id: int | None) -> Row | None:
     return parent
 
 
-def not_found(ledger: Ledger, task_id: int) -> TaskNotFound:
-    """The error for an id that has no row: whether it never was or is pruned is told by the sequence of ids."""
-    return TaskNotFound(task_id, pruned=0 < task_id < ledger.writer.next_id())
+def not_found(ledger: Ledger, task_id: int, kind: Literal["task", "flow", "series"] = "task") -> TaskNotFound:
+    """The error for an id that has no row, or that of a task of another kind.
+
+    Whether it never was or is pruned is told by the sequence of ids.
+    """
+    if kind != "task" and (ledger.row(task_id) is not None or settled_status(ledger, task_id) is not None):
+        return TaskNotFound(task_id, kind=kind, exists=True)
+    return TaskNotFound(task_id, pruned=0 < task_id < ledger.writer.next_id(), kind=kind)
+
+
+def settled_status(ledger: Ledger, task_id: int) -> str | None:
+    """The end of a task that has settled, in this transaction or before."""
+    return ledger.has_settled(task_id) or ledger.writer.load_settled([task_id]).get(task_id)
 
 
 def closed_status(ledger: Ledger, parent: Row) -> str | None:

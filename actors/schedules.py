@@ -37,7 +37,7 @@ def change(ledger: Ledger, task_id: int, to: Literal["pause", "resume", "cancel"
     """
     series_id = ledger.writer.series.of_task(task_id)
     if series_id is None:
-        raise not_found(ledger, task_id)
+        raise not_found(ledger, task_id, "series")
     series = one.load(ledger, series_id)
     if series is None or series.state == "ended":
         return  # its runs, or the code that it came from, tell that there was one

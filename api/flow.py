@@ -108,7 +108,8 @@ class Flow:
         """
         given: object = error
         if not isinstance(given, str) or not given:
-            raise InvalidTask("error: expected a text that says why, got none")
+            came = "an empty one" if given == "" else type(given).__name__
+            raise InvalidTask(f"error: expected a text that says why, got {came}", field="error")
         reply: Reply[None] = Reply()
         self._core.runtime.ask(EndFlow(self.id, "fail", storable(error), self._encode_given(state), reply), reply)
 

@@ -12,7 +12,6 @@ from millrace.context import Place
 from millrace.flow import Flow
 from millrace.handle import Outcome
 from millrace.model.codec import check_key, check_task_name, encode_json
-from millrace.model.errors import TaskNotFound
 from millrace.model.records import Json, TaskId
 from millrace.model.tags import NO_TAGS, check_tags
 from millrace.operations import Operations, expect_bool, expect_id
@@ -93,8 +92,5 @@ class Submitting(Operations):
         readers = self._runtime.readers()
         if isinstance(key_or_id, str):
             return Flow(self._core, records.find_flow(readers, key_or_id))
-        try:
-            records.read_flow(readers, expect_id(key_or_id, "key_or_id"))
-        except TaskNotFound:
-            raise TaskNotFound(key_or_id) from None
+        records.read_flow(readers, expect_id(key_or_id, "key_or_id"))
         return Flow(self._core, key_or_id)

@@ -2,7 +2,7 @@
 
 * what a task's body raises to steer its own retries (`RetryableError`, `PermanentError`) or is stopped with
   (`TaskInterrupted`);
-* the caller's: `InvalidTask` and the look-ups that find nothing;
+* the caller's: `InvalidTask`, the look-ups that find nothing, and places in a tree that take nothing (`tree_errors`);
 * the world's: `StoreError` and its kinds (written in `store_errors`), `ForkedProcess`, `SchedulerStopped`;
 * ours: `InternalError`.
 
@@ -13,7 +13,7 @@ them in one process and is answered for in another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from math import isnan
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -30,10 +30,10 @@ from millrace.model.store_errors import (
     StoreReadOnly,
     UnsafeFilesystem,
 )
+from millrace.model.tree_errors import CyclicDependency, InvalidDependency, NoParent, ParentClosed, RevisionConflict
 
 if TYPE_CHECKING:
     from millrace.model.records import TaskRecord
-    from millrace.model.statuses import TaskStatus
 
 __all__ = [
     "CommitUnknown",
@@ -185,125 +185,43 @@ class UnknownTask(MillraceError, LookupError):
 
 
 class TaskNotFound(MillraceError, LookupError):
-    """There is no task with that id (or no flow with that key).
+    """There is no task with that id, or no flow with that key; or the task is not of the kind that was asked for.
 
     Args:
         id: the id, or a flow's key.
         pruned: True where it was there once and has left the history by retention or `prune`.
+        kind: what it was to be; "series" is a task of one.
+        exists: True where there is a task of that id, of another kind.
     """
 
     id: int | str
     pruned: bool
+    exists: bool
 
-    def __init__(self, id: int | str, *, pruned: bool = False) -> None:
+    def __init__(
+        self,
+        id: int | str,
+        *,
+        pruned: bool = False,
+        kind: Literal["task", "flow", "series"] = "task",
+        exists: bool = False,
+    ) -> None:
         self.id = id
         self.pruned = pruned
+        self.exists = exists
+        if exists:
+            why = "found a task that is none" if kind == "flow" else "found a task that is of none; see schedules()"
+            super().__init__(f"task {id}: expected a {kind}, {why}")
+            return
+        what = "task" if kind == "series" else kind
         why = (
             "it was pruned from the history; keep more with Retention"
             if pruned
-            else "no such task was ever stored here"
+            else f"no such {what} was ever stored here"
+            if isinstance(id, int)
+            else f"no such {what} was ever stored here, or it was pruned from the history"
         )
-        super().__init__(f"task {id!r}: expected one of this store, found none: {why}")
-
-
-class NoParent(MillraceError):
-    """A sibling was asked for by a task that has no parent; nothing was stored.
-
-    Args:
-        id: the task that asked.
-        task_name: its qualified name.
-    """
-
-    id: int
-    task_name: str
-
-    def __init__(self, id: int, task_name: str) -> None:
-        super().__init__(
-            f"task {id} ({task_name}): expected a task with a parent, it has none; use spawn_child, "
-            "or submit for a root task"
-        )
-        self.id = id
-        self.task_name = task_name
-
-
-class ParentClosed(MillraceError):
-    """A child was refused: its parent is terminal, finished as a flow, or its cancel was requested.
-
-    Args:
-        parent_id: the parent.
-        status: the parent's status (CANCELLING after a cancel).
-    """
-
-    parent_id: int
-    status: TaskStatus
-
-    def __init__(self, parent_id: int, status: TaskStatus) -> None:
-        super().__init__(
-            f"parent {parent_id}: expected one that takes children, it is {status}; submit it as a root task "
-            "or leave it out"
-        )
-        self.parent_id = parent_id
-        self.status = status
-
-
-class InvalidDependency(MillraceError):
-    """A task cannot depend on what does not exist, was pruned or has failed already; nothing was stored.
-
-    Args:
-        dependency: id of the task that was to be depended on.
-        status: its status, None where there is no such task (any more).
-    """
-
-    dependency: int
-    status: TaskStatus | None
-
-    def __init__(self, dependency: int, status: TaskStatus | None = None) -> None:
-        found = "no such task, or it was pruned" if status is None else str(status)
-        super().__init__(
-            f"depends_on {dependency}: expected a task that is active or completed, found {found}; "
-            "leave it out, or use DependencyPolicy.IGNORE where its end does not matter"
-        )
-        self.dependency = dependency
-        self.status = status
-
-
-class CyclicDependency(InvalidDependency):
-    """The task would wait for itself.
-
-    Args:
-        cycle: ids along the circle, in the order in which each waits for the next.
-    """
-
-    cycle: tuple[int, ...]
-
-    def __init__(self, cycle: Sequence[int]) -> None:
-        self.cycle = tuple(cycle)
-        circle = " -> ".join(str(id) for id in (*self.cycle, *self.cycle[:1]))
-        super(InvalidDependency, self).__init__(
-            f"depends_on: expected tasks that do not wait for this one, got the circle {circle}; leave one of them out"
-        )
-        self.dependency = self.cycle[0]
-        self.status = None
-
-
-class RevisionConflict(MillraceError):
-    """`Flow.update` found another revision than the caller had read; nothing was written.
-
-    Args:
-        expected: the revision that the caller gave.
-        actual: the one in the store.
-    """
-
-    expected: int
-    actual: int
-
-    def __init__(self, expected: int, actual: int) -> None:
-        super().__init__(
-            f"flow: expected revision {expected}, found {actual}: somebody else was first; "
-            "read the state and update again"
-        )
-        self.expected = expected
-        self.actual = actual
+        super().__init__(f"{what} {id!r}: expected one of this store, found none: {why}")
 
 
 # The world's: processes and the scheduler's own life

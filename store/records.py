@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import apsw
 import msgspec
@@ -98,10 +98,14 @@ def make_record(row: tuple[Any, ...]) -> TaskRecord:
     )
 
 
-def not_found(connection: apsw.Connection, task_id: int) -> TaskNotFound:
-    """The error for an id without a row: whether it never was, or is pruned."""
+def not_found(
+    connection: apsw.Connection, task_id: int, kind: Literal["task", "flow", "series"] = "task"
+) -> TaskNotFound:
+    """The error for an id without a row: whether it never was, is pruned, or is of a task of another kind."""
+    if kind != "task" and _fits(task_id) and connection.execute(SQL["select_status"], {"id": task_id}).get is not None:
+        return TaskNotFound(task_id, kind=kind, exists=True)
     newest: int | None = connection.execute(SQL["select_max_id"]).get
-    return TaskNotFound(task_id, pruned=0 < task_id <= (newest or 0))
+    return TaskNotFound(task_id, pruned=0 < task_id <= (newest or 0), kind=kind)
 
 
 def read_record(readers: Readers, task_id: int) -> TaskRecord:
@@ -223,7 +227,7 @@ def read_flow(readers: Readers, flow_id: int) -> tuple[Any, int]:
     with readers.borrow() as connection:
         found = connection.execute(SQL["load_flow"], {"id": flow_id}).fetchone() if _fits(flow_id) else None
         if found is None:
-            raise TaskNotFound(flow_id)
+            raise not_found(connection, flow_id, "flow")
         return _decode(found[0]), found[1]
 
 
@@ -242,5 +246,5 @@ def find_flow(readers: Readers, key: str) -> int:
     with readers.borrow() as connection:
         found: int | None = connection.execute(SQL["find_flow"], _asked(key=key)).get
         if found is None:
-            raise TaskNotFound(key)
+            raise TaskNotFound(key, kind="flow")
         return found

@@ -53,7 +53,7 @@ EXAMPLES = [
     PayloadTooLarge(1_048_577, 1_048_576),
     UnknownTask("media::thumbnail", ["mail", "files"]),
     TaskNotFound(7, pruned=True),
-    TaskNotFound("import-7"),
+    TaskNotFound("import-7", kind="flow"),
     NoParent(7, "media::thumbnail"),
     ParentClosed(7, TaskStatus.CANCELLING),
     InvalidDependency(7, TaskStatus.FAILED),
@@ -68,6 +68,8 @@ EXAMPLES = [
     InternalError("a row without a task"),
     TaskFailed(Record()),  # type: ignore[arg-type]  # a record's fields that the error reads
     TaskCancelled(Record(status=TaskStatus.CANCELLED, error=None)),  # type: ignore[arg-type]  # as above
+    TaskNotFound(7, kind="flow", exists=True),
+    ParentClosed(7, TaskStatus.FAILED, is_change=True),
 ]
 
 

@@ -16,6 +16,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from bounds import drawn_bounds
 from clients import Client
 from plans import RATED, TRAITS
 from scripts import ScriptedBodies
@@ -682,7 +683,7 @@ def play(seed: int, directory: Path) -> str:
     """Play one seed; its digest."""
     world = World(seed, directory)
     try:
-        with silenced():
+        with silenced(), drawn_bounds(random.Random(f"bounds {seed}")):
             return world.play()
     finally:
         world.remove()

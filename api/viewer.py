@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from millrace.model.filters import Filters
-from millrace.model.measures import FileSizes
+from millrace.model.measures import FileSizes, QueueState
 from millrace.model.pauses import Pause
 from millrace.model.records import ChildSummary, TaskId, TaskRecord
 from millrace.model.schedule import ScheduleInfo
@@ -17,7 +17,7 @@ from millrace.model.statuses import TaskStatus
 from millrace.store import checks, looking, records
 from millrace.store.connection import check_path, locate
 from millrace.store.filesystem import check_place
-from millrace.store.measures import measure_files
+from millrace.store.measures import measure_files, measure_queue
 from millrace.store.ownership import Owner, read_owner
 from millrace.store.pausing import read_pauses
 from millrace.store.reading import open_to_read, read_version
@@ -160,6 +160,10 @@ class Viewer:
         """Close, and write the file anew without the room that is free in it. StoreLocked where a process runs it."""
         self.close()
         checks.vacuum(self._location)
+
+    def queue(self) -> QueueState:
+        """The active tasks by name and status, and when schedules run: one pass over all of them."""
+        return measure_queue(self._readers)
 
     def sizes(self) -> FileSizes:
         """What the store takes on its disk."""

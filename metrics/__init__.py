@@ -6,6 +6,8 @@ somebody asks. A failure in here is counted, and never reaches the runtime.
 | module | knows |
 |---|---|
 | ``readings`` | one scheduler at one moment: every family, with all series of registered tasks |
+| ``stored`` | of these what the store says |
+| ``beside`` | the same of a store alone, for an exporter that runs no tasks |
 | ``queue`` | the gauges that the store has to be asked for, at most as often as they are worth |
 | ``labels`` | which task names have series of their own |
 | ``snapshot`` | readings as ``Scheduler.metrics()`` gives them |

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from millrace.metrics.compression import Compressor
 from millrace.metrics.exposition import Exposition
-from millrace.metrics.readings import Reader, Readings
+from millrace.metrics.readings import Readings
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
@@ -20,12 +20,38 @@ CACHED_S: Final = 1.0
 """Seconds for which what was read is given again: whoever asks more often costs nothing."""
 
 
+class Source(Protocol):
+    """Whatever reads the families of one scheduler. From any thread."""
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process runs the scheduler's store."""
+        ...
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child of the process that made it: it has nothing to read there."""
+        ...
+
+    def read(self) -> Readings:
+        """All families. Never raises."""
+        ...
+
+    def illness(self) -> str | None:
+        """Why the scheduler is beyond help without a restart; None: it is alive, whether it runs or not."""
+        ...
+
+    def unready(self) -> str | None:
+        """Why the scheduler runs no tasks now; None: it does."""
+        ...
+
+
 class Measured(Protocol):
     """A scheduler, as far as this package knows it."""
 
     name: str
 
-    def __metrics__(self) -> Reader:
+    def __metrics__(self) -> Source:
         """What reads its metrics."""
         ...
 
@@ -47,7 +73,7 @@ class Exporter:
     def __init__(self, *schedulers: Measured, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._readers: dict[str, Reader] = {}
+        self._readers: dict[str, Source] = {}
         self._read: list[tuple[str, Readings]] = []
         self._read_at: float | None = None
         self._exposition = Exposition()
@@ -80,7 +106,7 @@ class Exporter:
             self._readers.pop(scheduler.name, None)
             self._read_at = None
 
-    def readers(self) -> dict[str, Reader]:
+    def readers(self) -> dict[str, Source]:
         """All that are exported, by the names of their schedulers."""
         with self._lock:
             return dict(self._readers)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import product
 from threading import Lock
 from typing import Final
 
@@ -20,6 +19,7 @@ from millrace.actors.settings import Phases
 from millrace.actors.tally import CRASHED_RUNS
 from millrace.metrics.labels import Names
 from millrace.metrics.queue import QueueWatch
+from millrace.metrics.stored import Numbers, put_files, put_queue, series_of
 from millrace.model.census import Census
 from millrace.model.errors import MillraceError
 from millrace.model.families import FAMILIES, Family, Labels
@@ -32,7 +32,6 @@ _EXECUTORS: Final = {"run": "thread", "hook": "hook"}
 STUCK_AFTER_S: Final = 60.0
 """A dispatcher that was asked for a sign of life so long ago is stuck: its turns take milliseconds."""
 
-Numbers = dict[str, dict[Labels, float]]
 Histograms = dict[str, dict[Labels, Histogram]]
 Places = tuple[tuple[str, Labels], ...]
 
@@ -125,38 +124,17 @@ class Reader:
         self._known = known
         self._names = Names(known)
         self._zeros = {
-            name: dict.fromkeys(self._series(family), 0.0)
+            name: dict.fromkeys(series_of(family, self._names), 0.0)
             for name, family in FAMILIES.items()
             if family.kind != "histogram"
         }
         self._zeros["build_info"] = {_versions(): 1.0}
         self._empty = {
-            name: dict.fromkeys(self._series(family), Histogram(family.bounds))
+            name: dict.fromkeys(series_of(family, self._names), Histogram(family.bounds))
             for name, family in FAMILIES.items()
             if family.kind == "histogram"
         }
         self._places = {}
-
-    def _series(self, family: Family) -> Iterable[Labels]:
-        """The labels of a family's series that are known before anything has happened.
-
-        By the last label first: what seldom changes then stands together, such as the failures of all tasks.
-        """
-        parts: list[Iterable[Labels]] = []
-        labels = list(family.labels)
-        if labels[:2] == ["domain", "task"]:
-            parts.append(self._names.tasks)
-            del labels[:2]
-        for label in labels:
-            if label == "domain":
-                parts.append((domain,) for domain in self._names.domains if domain != "flow")
-            elif label == "scope":
-                parts.append((scope,) for scope in ("global", *self._names.domains) if scope != "flow")
-            elif label in family.values:
-                parts.append((value,) for value in family.values[label])
-            else:
-                return []  # configured, or found out
-        return [sum(reversed(combination), ()) for combination in product(*reversed(parts))]
 
     # Counted
 
@@ -269,36 +247,14 @@ class Reader:
             beats.clear()
 
     def _read_store(self, numbers: Numbers) -> None:
-        sizes = ("store_size_bytes", "store_wal_bytes", "store_free_bytes")
         try:
             files = self._runtime.store.measure_files()
             state = self._queue.look()
         except (MillraceError, OSError):
             self._errors += 1
             files, state = None, QueueState()
-        for family, size in zip(sizes, files or (None, None, None), strict=True):
-            if size is None:
-                numbers[family].clear()
-            else:
-                numbers[family][()] = size
-        self._read_queue(numbers, state)
-
-    def _read_queue(self, numbers: Numbers, state: QueueState) -> None:
-        now_ms = self._runtime.times.wall_ms()
-        ages = numbers["oldest_ready_age_seconds"]
-        for entry in state.counts:
-            domain = self._names.domain(entry.name)
-            self._add(numbers, "tasks", (domain, entry.status), entry.tasks)
-            if entry.ready_since_ms is not None:
-                ages[domain,] = max(ages.get((domain,), 0.0), (now_ms - entry.ready_since_ms) / 1000)
-        for times in state.schedules:
-            task = self._names.task(times.name)[1:]
-            for family, at_ms in (
-                ("schedule_next_run_timestamp_seconds", times.next_run_ms),
-                ("schedule_last_success_timestamp_seconds", times.last_success_ms),
-            ):
-                if at_ms is not None:
-                    numbers[family][task] = at_ms / 1000
+        put_files(numbers, files)
+        put_queue(numbers, state, self._names, self._runtime.times.wall_ms())
 
     def _read_others(self, numbers: Numbers) -> None:
         for source in self._runtime.gauges:

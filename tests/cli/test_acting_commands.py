@@ -14,6 +14,7 @@ from command_line import Running, millrace
 from commands import command
 
 from millrace import Context, Domain, Every, Outcome, PermanentError, Scheduler, StoreFull, TaskStatus
+from millrace.metrics.beside import IN_STORE
 
 WAIT_S = 60.0
 HERE = Path(__file__).parent
@@ -327,6 +328,33 @@ def test_run_serves_drains_and_refuses_a_second(tmp_path: Path) -> None:
     assert (second.code, second.errors.count("\n")) == (3, 1)
     first.process.send_signal(signal.SIGTERM)
     assert first.end().code == 0
+
+
+def test_an_exporter_beside_the_owner_says_what_the_store_says(tmp_path: Path) -> None:
+    """It has tasks and schedules by their names, under the name it was given, and nothing that only the owner knows."""
+    media, db = make_domain(), tmp_path / "tasks.db"
+    thumb, tidy = media.tasks["media::thumb"], media.tasks["media::tidy"]
+    hourly = Every(3600.0, initial_delay=3600.0)
+    with Scheduler(db, domains=[media], durability="process", max_concurrency=9, name="nine") as scheduler:
+        scheduler.submit(thumb.options(run_after=3600.0), "a")
+        scheduler.submit(tidy.options(schedule=hourly))
+        scheduler.submit(thumb.options(schedule=hourly), "b")
+        exporter = Running(tmp_path, "metrics", "--listen", "127.0.0.1:0", "--name", "nine", "--db", db)
+        exporter.wait_for("metrics on")
+        url = exporter._read_errors().split("metrics on ")[1].split()[0]
+        text = urllib.request.urlopen(url, timeout=WAIT_S).read().decode()
+        ready = urllib.request.urlopen(url.replace("/metrics", "/readyz"), timeout=WAIT_S).read()
+        exporter.process.send_signal(signal.SIGTERM)
+        assert exporter.end().code == 0
+    series = dict(line.rpartition(" ")[::2] for line in text.splitlines() if not line.startswith("#"))
+    assert series['millrace_tasks{scheduler="nine",domain="media",status="delayed"}'] == "3.0"
+    due = {name for name in series if name.startswith("millrace_schedule_next_run")}
+    assert {name.partition("task=")[2] for name in due} == {'"media::thumb"}', '"media::tidy"}'}
+    beside_the_store = {"owner", "build_info", "collector_errors_total", "collector_duration_seconds"}
+    assert {name.partition("{")[0].removeprefix("millrace_") for name in series} == {*IN_STORE, *beside_the_store} - {
+        "schedule_last_success_timestamp_seconds"  # (none has run yet)
+    }
+    assert ready == b"ok\n"
 
 
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from millrace.logs import TaskLogger
 from millrace.model.durations import Seconds, to_seconds
 from millrace.model.errors import InterruptReason, NoParent, ParentClosed, PermanentError, TaskInterrupted
 from millrace.model.io import check_bytes
+from millrace.model.numbers import check_whole
 from millrace.model.records import ChildResult, ChildSummary, TaskId, TaskRecord
 from millrace.model.rows import Phase
 from millrace.model.statuses import TaskStatus
-from millrace.operations import expect_batch, expect_text
+from millrace.operations import expect_batch, expect_member, expect_text, expect_type
 
 if TYPE_CHECKING:
     from millrace.core import Core
@@ -116,7 +117,11 @@ class Context:
             self._check_alive()
         if message is not None:
             expect_text("message", message)
-        if not isnan(fraction):
+        try:
+            is_number = not isnan(fraction)
+        except TypeError:
+            raise TypeError(f"fraction: expected a number from 0.0 to 1.0, got {type(fraction).__name__}") from None
+        if is_number:
             run.fraction = 0.0 if fraction < 0.0 else 1.0 if fraction > 1.0 else float(fraction)
             run.reported_at = self._monotonic()
         if message is not None:
@@ -131,8 +136,22 @@ class Context:
             items: yielded as they are.
             total: how many there are, where ``len`` does not tell.
             message: shown with the progress.
+
+        Raises:
+            TypeError, ValueError: an argument is not as said; at once.
         """
-        count = total if total is not None else (len(items) if isinstance(items, Sized) else None)
+        given: object = items
+        if not isinstance(given, Iterable) and not hasattr(given, "__getitem__"):
+            raise TypeError(f"items: expected an iterable, got {type(given).__name__}")
+        if message is not None:
+            expect_text("message", message)
+        if total is None:
+            total = len(items) if isinstance(items, Sized) else None
+        else:
+            check_whole(total, "total", least=0, most=None)
+        return self._tracked(items, total, message)
+
+    def _tracked(self, items: Iterable[T], count: int | None, message: str | None) -> Iterator[T]:
         for done, item in enumerate(items, 1):
             self.check_cancelled()
             yield item
@@ -244,8 +263,15 @@ class Context:
             status: only children that ended so.
 
         Raises:
-            PermanentError: a memo does not decode.
+            PermanentError: a memo does not decode. TypeError, InvalidTask: an argument is not as said; at once.
         """
+        if task is not None:
+            self._core.expect_task(task)
+        if status is not None:
+            status = expect_member("status", TaskStatus, status)
+        return self._child_results(task, status)
+
+    def _child_results(self, task: Task[..., R] | None, status: TaskStatus | None) -> Iterator[ChildResult[R]]:
         claim = self._run.claim
         for child_id, name, key, label, ended, memo, error in self._core.child_results(claim.id, claim.round, status):
             if task is None or name == task.name:
@@ -267,7 +293,11 @@ class Context:
 
         Raises:
             LookupError: there is none. UnknownTask, which is one: the scheduler has no such domain.
+            TypeError: an argument is not as said.
         """
+        expect_type("kind", kind)
+        if domain is not None:
+            expect_text("domain", domain)
         return self._core.find_state(kind, self._run.claim.name.partition("::")[0] if domain is None else domain)
 
     # For the runtime

@@ -295,8 +295,14 @@ class Core(Registry):
     ) -> Iterator[tuple[int, str, str, str, str, str | None, str | None]]:
         """Settled children of a round, streamed."""
         return records.read_child_results(
-            self.runtime.readers(), parent, parent_round, None if status is None else TaskStatus(status).value
+            self.runtime.readers(), parent, parent_round, None if status is None else status.value
         )
+
+    @staticmethod
+    def expect_task(task: object) -> None:
+        """TypeError where it is no task."""
+        if not isinstance(task, Task):
+            raise TypeError(f"task: expected a Task, which @domain.task() makes, got {type(task).__name__}")
 
     @staticmethod
     def child_memo(task: Task[..., Any] | None, child_id: int, memo: str | None) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from millrace.model.errors import InvalidTask
 from millrace.model.events import Event
 from millrace.model.filters import Filters
 from millrace.model.metrics import MetricsSnapshot
@@ -14,7 +13,7 @@ from millrace.model.snapshots import Snapshot
 from millrace.model.stats import TypeStats, sum_up
 from millrace.model.statuses import TaskStatus
 from millrace.model.tags import NO_TAGS
-from millrace.operations import Operations, at_least, expect_id, expect_text
+from millrace.operations import Operations, at_least, expect_id, expect_member, expect_several, expect_text
 from millrace.snapshots import make_snapshot
 from millrace.store import looking, outcomes, records
 from millrace.subscription import Subscription
@@ -254,8 +253,5 @@ def _pairs(tags: Mapping[str, str] | None) -> Mapping[str, str]:
 def _statuses(status: TaskStatus | Iterable[TaskStatus] | None) -> frozenset[str] | None:
     if status is None:
         return None
-    given = [status] if isinstance(status, str) else list(status)
-    try:
-        return frozenset(TaskStatus(one).value for one in given)
-    except ValueError as error:
-        raise InvalidTask(f"status: expected a TaskStatus, got {error}") from error
+    given = [status] if isinstance(status, str) else expect_several("status", status, "TaskStatus")
+    return frozenset(expect_member("status", TaskStatus, one).value for one in given)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeVar
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from millrace.model.errors import InvalidTask
 from millrace.model.numbers import check_whole
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+Member = TypeVar("Member", bound=StrEnum)
 
 
 class Operations:
@@ -27,14 +30,34 @@ def at_least(what: str, value: int, least: int) -> int:
     return check_whole(value, what, least=least, most=None)
 
 
+def expect_several(what: str, values: Iterable[T], of: str) -> Iterable[T]:
+    """The value, where it can be gone through; else TypeError: one alone is not several, nor is a text its letters."""
+    given: object = values
+    if isinstance(given, (str, bytes)) or not (isinstance(given, Iterable) or hasattr(given, "__getitem__")):
+        raise TypeError(
+            f"{what}: expected an iterable of {of}, got {type(given).__name__}; put a single one into a list"
+        )
+    return values
+
+
 def expect_batch(submissions: Iterable[T]) -> Iterable[T]:
     """The value, where it can be gone through; else TypeError: one submission is no batch."""
-    given: object = submissions
-    if not isinstance(given, Iterable):
-        raise TypeError(
-            f"submissions: expected an iterable of what task.call(...) makes, got {type(given).__name__}; put it in a list"
-        )
-    return submissions
+    return expect_several("submissions", submissions, "what task.call(...) makes")
+
+
+def expect_member(what: str, kind: type[Member], given: Any) -> Member:
+    """One of an enumeration, also by its text; else InvalidTask."""
+    try:
+        return kind(given)
+    except ValueError:
+        names = ", ".join(repr(str(known)) for known in kind)
+        raise InvalidTask(f"{what}: expected one of {names}, got {given!r}", field=what) from None
+
+
+def expect_type(what: str, value: object) -> None:
+    """TypeError where the value is no class."""
+    if not isinstance(value, type):
+        raise TypeError(f"{what}: expected a class, got {type(value).__name__}")
 
 
 def expect_bool(what: str, value: object) -> bool:

@@ -23,6 +23,7 @@ from millrace.model.retry import Retry
 from millrace.model.schedule import Schedule, check_schedule
 from millrace.model.statuses import DependencyPolicy, DuplicatePolicy, TtlFrom
 from millrace.model.tags import check_tags, merge_tags
+from millrace.operations import expect_member, expect_several
 
 TextOf: TypeAlias = Callable[..., str]
 TagsOf: TypeAlias = Callable[..., Mapping[str, str]]
@@ -104,12 +105,8 @@ def check_ttl(ttl: Seconds | None) -> float | None:
 
 def check_dependencies(dependencies: Iterable[int | Outcome[Any]]) -> tuple[int, ...] | None:
     """Ids in the order in which they were given, each once; None where there are none."""
-    if isinstance(dependencies, (str, bytes)) or not isinstance(dependencies, Iterable):
-        raise TypeError(
-            f"depends_on: expected an iterable of ids and outcomes, got {type(dependencies).__name__}; "
-            "put a single one into a list"
-        )
-    return tuple(dict.fromkeys(map(_dependency, dependencies))) or None
+    given = expect_several("depends_on", dependencies, "ids and outcomes")
+    return tuple(dict.fromkeys(map(_dependency, given))) or None
 
 
 def _dependency(given: object) -> int:
@@ -151,15 +148,7 @@ def check_callable(what: str, value: object) -> None:
 
 def _member(what: str, kind: type[Member]) -> Check:
     """One of an enumeration, also by its name."""
-
-    def check(given: Any) -> Member:
-        try:
-            return kind(given)
-        except ValueError:
-            names = ", ".join(repr(str(known)) for known in kind)
-            raise InvalidTask(f"{what}: expected one of {names}, got {given!r}") from None
-
-    return check
+    return lambda given: expect_member(what, kind, given)
 
 
 def _instance(what: str, kind: type) -> Check:

@@ -37,7 +37,7 @@ from millrace.model.limits import Aging, RateLimit, ResourceSampler, Throttle
 from millrace.model.records import Restarts
 from millrace.model.retention import Retention
 from millrace.model.retry import Retry
-from millrace.operations import at_least, expect_text
+from millrace.operations import at_least, expect_several, expect_text
 from millrace.options import check_ttl
 from millrace.pausing import Pausing
 from millrace.schedules import Scheduling
@@ -282,7 +282,7 @@ class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):
 
 
 def _domains(domains: Iterable[Domain]) -> tuple[Domain, ...]:
-    given: tuple[object, ...] = tuple(domains)
+    given: tuple[object, ...] = tuple(expect_several("domains", domains, "Domain objects"))
     for one in given:
         if not isinstance(one, Domain):
             raise TypeError(f"domains: expected Domain objects, got {type(one).__name__}")

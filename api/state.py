@@ -4,6 +4,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from millrace.operations import expect_several
+
 T = TypeVar("T")
 
 
@@ -11,14 +13,14 @@ class States:
     """The objects of one domain or scheduler, the newest of each type. Nothing is copied. From any thread.
 
     Args:
-        values: the first objects; of several of one type the last counts.
+        values: the first objects; of several of one type the last counts. TypeError where it is one alone.
     """
 
     def __init__(self, values: Iterable[object] = ()) -> None:
         self._lock = threading.Lock()
         self._by_type: Mapping[type, object] = {}
         """Replaced whole with every change, so that bodies look it up without a lock; the newest is the last."""
-        for value in values:
+        for value in expect_several("state", values, "objects"):
             self.add(value)
 
     def add(self, value: object) -> None:

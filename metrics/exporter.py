@@ -89,8 +89,11 @@ class Exporter:
         """Export this one too; nothing where it is exported already.
 
         Raises:
-            ValueError: another scheduler of that name is exported.
+            ValueError: another scheduler of that name is exported. TypeError: it is no scheduler.
         """
+        given: object = scheduler
+        if not hasattr(given, "__metrics__"):
+            raise TypeError(f"scheduler: expected a Scheduler, got {type(given).__name__}")
         reader = scheduler.__metrics__()
         with self._lock:
             if self._readers.setdefault(scheduler.name, reader) is not reader:
@@ -177,7 +180,7 @@ def export(scheduler: Measured, registry: CollectorRegistry | None = None) -> Ex
         The registry's exporter.
 
     Raises:
-        ValueError: another scheduler of that name is exported there.
+        ValueError: another scheduler of that name is exported there. TypeError: it is no scheduler.
     """
     from prometheus_client import REGISTRY  # noqa: PLC0415 - only who has a registry needs the library
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from millrace.metrics.app import App
+from millrace.model.numbers import check_whole
 
 log = logging.getLogger("millrace.metrics")
 
@@ -24,13 +25,16 @@ class Server:
         app: what is served.
         host: the address to bind; 127.0.0.1 is not reached from other machines. There is no authentication: give another
             one only where the network is trusted.
-        port: 0 takes one that is free: see ``port`` once it has started.
+        port: 0 takes one that is free: see ``port`` once it has started. At most 65535.
+
+    Raises:
+        ValueError, TypeError: there is no such port.
     """
 
     def __init__(self, app: App, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._app = app
         self._host = host
-        self._wanted = port
+        self._wanted = check_whole(port, "port", least=0, most=65535)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._stopper: socket.socket | None = None

@@ -134,7 +134,7 @@ def test_wrong_arguments_in_a_body(stage: Stage, domain: Domain) -> None:
     scheduler = stage.started(domain)
     record = scheduler.submit(work).wait(WAIT_S)
     assert (record.status, record.error) == (TaskStatus.COMPLETED, None)
-    assert errors == ["message", "message", "must be real number, not str", "message", "task", "submissions", "task"]
+    assert errors == ["message", "message", "fraction", "message", "task", "submissions", "task"]
     assert (record.progress, scheduler.count()) == (0.25, 1)
 
 

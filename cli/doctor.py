@@ -1,6 +1,7 @@
 """`millrace doctor`: is the store sound, and will it be run?"""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,13 +9,17 @@ import click
 
 from millrace.cli.application import app_option, load_scheduler
 from millrace.cli.errors import debug_option
-from millrace.cli.output import db_option, json_option, one_line, say, say_json, size_of
-from millrace.model.errors import StoreError
+from millrace.cli.output import ago, db_option, json_option, one_line, say, say_json, size_of
+from millrace.model.errors import StoreCorrupt, StoreError
+from millrace.model.filters import Filters
 from millrace.viewer import Viewer
 
 _LONG_LOG: Final = 256 << 20
 """Bytes of the log from which on something keeps it from being copied into the file: it is, from 32 MiB on."""
 _LITTLE_ROOM: Final = 256 << 20
+_SET_BACK_S: Final = 60.0
+"""A clock that is behind the newest task by less is one that is kept in time."""
+_Check = Callable[[Viewer], tuple[bool, str]]
 
 
 @click.command("doctor")
@@ -25,10 +30,10 @@ _LITTLE_ROOM: Final = 256 << 20
 def command(*, db: Path, wants_json: bool, app: str | None) -> None:
     """Check the file, what must hold in it, its log and its place, and with --app whether the program knows all queued tasks.
 
-    It reads all of the file, and changes nothing. Exit code 1 where anything is wrong.
+    It reads all of the file, and changes nothing. A check that damage keeps from its end is wrong, and the others go on.
+    Exit code 1 where anything is wrong.
     """
-    with Viewer(db) as viewer:
-        found = _examine(viewer, app)
+    found = _examine(db, app)
     if wants_json:
         say_json({name: {"ok": ok, "found": text} for name, ok, text in found})
     else:
@@ -38,20 +43,37 @@ def command(*, db: Path, wants_json: bool, app: str | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _examine(viewer: Viewer, app: str | None) -> list[tuple[str, bool, str]]:
-    checks: dict[str, Callable[[Viewer], tuple[bool, str]]] = {
+def _examine(db: Path, app: str | None) -> list[tuple[str, bool, str]]:
+    try:
+        viewer = Viewer(db)
+    except StoreCorrupt as error:
+        return [("file", False, str(error))]
+    with viewer:
+        return [(name, *_outcome(check, viewer)) for name, check in _checks(app).items()]
+
+
+def _outcome(check: _Check, viewer: Viewer) -> tuple[bool, str]:
+    try:
+        return check(viewer)
+    except (StoreError, OSError) as error:
+        return False, str(error)
+
+
+def _checks(app: str | None) -> dict[str, _Check]:
+    checks: dict[str, _Check] = {
         "pages": _pages,
         "rules": _rules,
         "schema": lambda of: (True, f"version {of.schema_version()}"),
         "place": _place,
         "log": _log,
         "room": _room,
+        "clock": _clock,
         "owner": _owner,
     }
-    found = [(name, *check(viewer)) for name, check in checks.items()]
     if app is not None:
-        found.append(("tasks", *_tasks(viewer, load_scheduler(app))))
-    return found
+        scheduler = load_scheduler(app)
+        checks["tasks"] = lambda of: _tasks(of, scheduler)
+    return checks
 
 
 def _pages(viewer: Viewer) -> tuple[bool, str]:
@@ -86,6 +108,19 @@ def _log(viewer: Viewer) -> tuple[bool, str]:
 def _room(viewer: Viewer) -> tuple[bool, str]:
     free = viewer.sizes().free
     return free > _LITTLE_ROOM, f"{size_of(free)} free"
+
+
+def _clock(viewer: Viewer) -> tuple[bool, str]:
+    newest = viewer.tasks(Filters(), limit=1)
+    if not newest:
+        return True, "no task has a time to compare it with"
+    stored, now = newest[0].created_at, datetime.now(UTC)
+    if (stored - now).total_seconds() > _SET_BACK_S:
+        return False, (
+            f"it is {now:%Y-%m-%d %H:%M:%S}Z by this machine, and the newest task was stored at "
+            f"{stored:%Y-%m-%d %H:%M:%S}Z; set it, or what waits for a time waits longer than it should"
+        )
+    return True, f"the newest task was stored {ago(stored, max(now, stored))}"
 
 
 def _owner(viewer: Viewer) -> tuple[bool, str]:

@@ -267,7 +267,7 @@ def test_prune(db: Path) -> None:
 def test_doctor_of_a_sound_store(db: Path) -> None:
     """Everything is looked at."""
     found = command("doctor", "--json", db=db).json
-    assert set(found) == {"pages", "rules", "schema", "place", "log", "room", "owner"}
+    assert set(found) == {"pages", "rules", "schema", "place", "log", "room", "clock", "owner"}
     assert all(part["ok"] for part in found.values())
 
 
@@ -299,6 +299,47 @@ def test_doctor_finds_a_broken_rule(db: Path) -> None:
     done = command("doctor", db=db)
     assert done.code == 1
     assert "WRONG rules: expected that dependencies are counted right, tasks 2 break it" in done.output
+
+
+def test_doctor_says_what_it_can_of_a_damaged_file(db: Path) -> None:
+    """A check that cannot be made is wrong and says why, in JSON too, and the others are made."""
+    media = make_domain()
+    thumb = media.tasks["media::thumb"]
+    with Scheduler(db, domains=[media], durability="process") as scheduler:
+        scheduler.submit_batch(thumb.options(run_after=3600.0).call("x" * 500) for _ in range(500))
+    content = bytearray(db.read_bytes())
+    for page in range(20, len(content) // 4096, 3):
+        content[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096
+    db.write_bytes(content)
+    done = command("doctor", "--json", db=db)
+    assert done.code == 1
+    found = json.loads(done.output)
+    assert not found["pages"]["ok"]
+    assert "restore a backup" in found["pages"]["found"]
+    assert found["schema"]["ok"]
+    assert found["owner"]["ok"]
+
+
+def test_doctor_of_what_is_no_store(tmp_path: Path) -> None:
+    """A file that is none, or no more, is a finding; one that is not there is an error."""
+    (tmp_path / "cut.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    done = command("doctor", "--json", db=tmp_path / "cut.db")
+    assert done.code == 1
+    assert not json.loads(done.output)["file"]["ok"]
+    missing = command("doctor", "--json", db=tmp_path / "missing.db")
+    assert (missing.code, missing.output) == (1, "")
+
+
+def test_doctor_finds_a_clock_that_was_set_back(db: Path) -> None:
+    """The newest task was stored in the future."""
+    import apsw  # noqa: PLC0415 - the damage is done here alone
+
+    connection = apsw.Connection(str(db))
+    connection.execute("UPDATE task SET created_at_ms = created_at_ms + 86400000")
+    connection.close()
+    done = command("doctor", db=db)
+    assert done.code == 1
+    assert "WRONG clock: it is " in done.output
 
 
 def test_top_looks_as_often_as_it_is_told(db: Path) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from millrace.cli.errors import ProgramFailed
+
 if TYPE_CHECKING:
     from millrace import Scheduler
 
@@ -20,16 +22,31 @@ def load_scheduler(name: str) -> "Scheduler":
         name: MODULE:SCHEDULER. SCHEDULER may have dots, and may be a function without arguments that makes it.
 
     Raises:
-        click.UsageError: there is none; what the module itself raises comes through.
+        click.UsageError: there is none.
+        ProgramFailed: the module, or the function, raised what is no error of millrace.
     """
-    from millrace import Scheduler  # noqa: PLC0415 - commands that only look need not load what runs tasks
+    from millrace import MillraceError, Scheduler  # noqa: PLC0415 - commands that only look need not load what runs tasks
 
     module_name, colon, path = name.partition(":")
-    if not (module_name and colon and path):
+    if not (module_name and colon and path) or module_name.startswith("."):
         raise click.UsageError(f"expected MODULE:SCHEDULER, such as app.jobs:scheduler, got {name!r}")
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    try:
+        found = _find(module_name, path, folder)
+        if not isinstance(found, Scheduler) and callable(found):
+            found = found()
+    except (click.ClickException, MillraceError):
+        raise
+    except Exception as error:
+        raise ProgramFailed(f"{name}: expected the program to give its scheduler") from error
+    if not isinstance(found, Scheduler):
+        raise click.UsageError(f"expected {name!r} to be a Scheduler, it is a {type(found).__name__}")
+    return found
+
+
+def _find(module_name: str, path: str, folder: str) -> object:
     try:
         found: object = import_module(module_name)
     except ModuleNotFoundError as error:
@@ -42,10 +59,6 @@ def load_scheduler(name: str) -> "Scheduler":
         if not hasattr(found, part):
             raise click.UsageError(f"expected {path!r} in module {module_name!r}, it has no {part!r}")
         found = getattr(found, part)
-    if not isinstance(found, Scheduler) and callable(found):
-        found = found()
-    if not isinstance(found, Scheduler):
-        raise click.UsageError(f"expected {name!r} to be a Scheduler, it is a {type(found).__name__}")
     return found
 
 

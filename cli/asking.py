@@ -4,15 +4,36 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from millrace.cli.filters import FilterError, Query, parse
+from millrace.cli.filters import FilterError, Query, as_id, parse
+from millrace.model.durations import to_seconds
 from millrace.viewer import Viewer
 
 if TYPE_CHECKING:
     from millrace import Domain, Scheduler
+
+
+class Seconds(click.FloatRange):
+    """A duration, as the library takes it: one that it would refuse is a wrong command line.
+
+    Args:
+        least: how long it is at least.
+        allow_inf: whether "inf" is one.
+    """
+
+    def __init__(self, least: float = 0.0, *, allow_inf: bool = False) -> None:
+        super().__init__(min=least)
+        self._allow_inf = allow_inf
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The value in seconds; click.BadParameter."""
+        try:
+            return to_seconds(super().convert(value, param, ctx), "seconds", allow_inf=self._allow_inf)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def parsed(terms: Sequence[str]) -> Query:
@@ -30,9 +51,12 @@ def wall_ms() -> int:
 
 def ids_in(terms: Sequence[str]) -> list[int] | None:
     """The ids, each once, where the words are ids and no filter."""
-    if terms and all(term.isascii() and term.isdigit() for term in terms):
-        return list(dict.fromkeys(map(int, terms)))
-    return None
+    if not all(term.isascii() and term.isdigit() for term in terms):
+        return None
+    ids = [as_id(term) for term in terms]
+    if None in ids:
+        raise click.UsageError("expected ids of tasks, got a longer number", click.get_current_context())
+    return list(dict.fromkeys(id for id in ids if id is not None))
 
 
 @contextmanager
@@ -66,6 +90,7 @@ def host_and_port(_ctx: click.Context, _parameter: click.Parameter, value: str |
     if value is None:
         return None
     host, colon, port = value.rpartition(":")
-    if not (colon and host and port.isdigit() and int(port) < 1 << 16):
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 1 << 16  # noqa: PLR2004 - 65535
+    if not (colon and host and is_port):
         raise click.BadParameter(f"expected HOST:PORT, such as 127.0.0.1:9464, got {value!r}")
     return host.strip("[]"), int(port)

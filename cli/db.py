@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from millrace.cli.asking import acting
+from millrace.cli.asking import Seconds, acting
 from millrace.cli.errors import debug_option
 from millrace.cli.output import db_option, json_option, one_line, say, say_json, size_of
+from millrace.model.numbers import MOST
 from millrace.viewer import Viewer
 
 
@@ -43,8 +44,8 @@ def vacuum(*, db: Path) -> None:
 
 
 @command.command("prune")
-@click.option("--max-count", type=click.IntRange(0), metavar="N", help="Keep the newest so many settled tasks.")
-@click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Keep none that settled longer ago.")
+@click.option("--max-count", type=click.IntRange(0, MOST), metavar="N", help="Keep the newest so many settled tasks.")
+@click.option("--max-age", type=Seconds(), metavar="SECONDS", help="Keep none that settled longer ago.")
 @db_option
 @json_option
 @debug_option

@@ -2,13 +2,17 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
 from millrace import MillraceError, StoreLocked
 from millrace.cli.controls import escaped
 from millrace.cli.logs import show_logs
+
+if TYPE_CHECKING:
+    import io
 
 _DEBUG: Final = "millrace.debug"
 _EXIT_INTERRUPTED: Final = 130
@@ -30,6 +34,10 @@ class OwnedElsewhere(click.ClickException):
     """Another process runs the store."""
 
     exit_code = 3
+
+
+class ProgramFailed(Exception):
+    """The user's own program raised; the message says where, the cause what."""
 
 
 class OneLineErrors(click.Group):
@@ -62,6 +70,9 @@ class OneLineErrors(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         show_logs()
+        with suppress(AttributeError):  # what stands in for it may have no encoding
+            # A character that the output's encoding does not have is written as an escape.
+            cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -88,6 +99,9 @@ def _one_line(error: Exception) -> click.ClickException:
         return OwnedElsewhere(text)
     if isinstance(error, MillraceError | OSError):
         return click.ClickException(text)
+    if isinstance(error, ProgramFailed):
+        cause = error.__cause__
+        return click.ClickException(f"{text}, it raised {type(cause).__name__}: {cause}; --debug shows where")
     return click.ClickException(
         f"{type(error).__name__}: {text}; this is a bug: please report it with what --debug shows"
     )

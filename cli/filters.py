@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from millrace.model.durations import to_seconds
 from millrace.model.filters import Filters
 from millrace.model.statuses import TaskStatus
 
@@ -112,11 +113,21 @@ def _split(text: str) -> list[str]:
     return terms
 
 
+def as_id(text: str) -> int | None:
+    """The id that a text is; None where it is none, or longer than any."""
+    is_short = len(text) <= len(str(_LARGEST_ID))  # Python takes no number of thousands of digits
+    return int(text) if is_short and text.isascii() and text.isdigit() and int(text) <= _LARGEST_ID else None
+
+
 def _add(query: Query, term: str) -> Query:
     age = _AGE.fullmatch(term)
     if age is not None:
         name = "older_than_s" if age[1] == ">" else "younger_than_s"
-        return _set(query, name, float(age[2]) * _UNITS[age[3]], term)
+        try:
+            seconds = to_seconds(float(age[2]) * _UNITS[age[3]], "age")
+        except ValueError as error:
+            raise FilterError(str(error)) from None
+        return _set(query, name, seconds, term)
     if term.startswith("age"):
         raise FilterError(f"age: expected age>1h or age<10m (s, m, h, d or w), got {term!r}")
     match = _TERM.fullmatch(term)
@@ -159,9 +170,10 @@ def _add_domain(query: Query, value: str) -> Query:
 
 
 def _add_parent(query: Query, value: str) -> Query:
-    if not (value.isascii() and value.isdigit() and int(value) <= _LARGEST_ID):
+    parent = as_id(value)
+    if parent is None:
         raise FilterError(f"parent: expected the id of a task, got {value!r}")
-    return _set(query, "parent", int(value), f"parent:{value}")
+    return _set(query, "parent", parent, f"parent:{value}")
 
 
 def _add_tag(query: Query, value: str) -> Query:

@@ -6,6 +6,7 @@ import click
 
 from millrace.cli.asking import acting
 from millrace.cli.errors import debug_option
+from millrace.cli.filters import as_id
 from millrace.cli.output import db_option, json_option, one_line, say, say_json, table
 from millrace.cli.tasks import HEADS, brief, row
 from millrace.model.filters import Filters
@@ -82,4 +83,5 @@ def cancel(*, flow: str, db: Path) -> None:
 
 
 def _find(viewer: Viewer, flow: str) -> TaskId:
-    return int(flow) if flow.isascii() and flow.isdigit() else viewer.find_flow(flow)
+    id = as_id(flow)
+    return viewer.find_flow(flow) if id is None else id

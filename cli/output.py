@@ -21,11 +21,13 @@ _STYLES: Final = {
 
 
 class _File(click.Path):
-    """Not an empty name, which a path would take for the present directory."""
+    """Not an empty name, which a path would take for the present directory, nor one that SQLite cannot open."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
             self.fail("expected the name of a file, got an empty one", param, ctx)
+        if isinstance(value, str) and value.encode(errors="replace").decode() != value:
+            self.fail(f"expected a name that is UTF-8, got {value!r}", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -50,7 +52,12 @@ def say(text: str) -> None:
 
 def say_json(value: object) -> None:
     """One line of JSON. Times are ISO 8601 with their zone, durations seconds."""
-    click.echo(escaped_json(msgspec.json.encode(value, enc_hook=_encode).decode()))
+    echo_json(escaped_json(msgspec.json.encode(value, enc_hook=_encode).decode()))
+
+
+def echo_json(text: str) -> None:
+    """A line of JSON: UTF-8, whatever the locale's encoding is."""
+    click.echo(text.encode())
 
 
 def _encode(value: Any) -> Any:

@@ -49,8 +49,6 @@ def _change(db: Path, scope: str | None, *, is_pause: bool, wants_json: bool) ->
     kind, colon, name = (scope or "").partition(":")
     if scope is not None and (kind not in ("group", "domain") or not colon or not name):
         raise click.UsageError(f"expected group:NAME or domain:NAME, got {scope!r}", click.get_current_context())
-    if is_pause and scope is not None:
-        _check_name(db, kind, name)
     with acting(db, *([Domain(name)] if kind == "domain" else [])) as scheduler:
         if kind == "group":
             count = scheduler.pause_group(name) if is_pause else scheduler.resume_group(name)
@@ -59,6 +57,8 @@ def _change(db: Path, scope: str | None, *, is_pause: bool, wants_json: bool) ->
             count = handle.pause() if is_pause else handle.resume()
         else:
             count = scheduler.pause() if is_pause else scheduler.resume()
+    if is_pause and scope is not None:
+        _check_name(db, kind, name)
     if wants_json:
         say_json({"count": count})
     else:

@@ -5,7 +5,7 @@ import logging
 import click
 
 from millrace.cli.application import load_scheduler
-from millrace.cli.asking import host_and_port
+from millrace.cli.asking import Seconds, host_and_port
 from millrace.cli.errors import debug_option
 
 log = logging.getLogger("millrace")
@@ -22,7 +22,7 @@ log = logging.getLogger("millrace")
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from millrace.cli.application import load_scheduler
+from millrace.cli.asking import Seconds
 from millrace.cli.errors import debug_option
 from millrace.cli.output import json_option, one_line, say, say_json
 from millrace.cli.tasks import brief
@@ -17,7 +18,7 @@ from millrace.model.statuses import TaskStatus
 @click.argument("task_name", metavar="TASK")
 @click.argument("payload", metavar="JSON", default="{}")
 @click.option("--wait", "waits", is_flag=True, help="Wait for its end; exit code 1 where it does not complete.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than that.")
+@click.option("--timeout", type=Seconds(allow_inf=True), metavar="SECONDS", help="Wait no longer than that.")
 @json_option
 @debug_option
 def command(*, app: str, task_name: str, payload: str, waits: bool, timeout: float | None, wants_json: bool) -> None:
@@ -31,7 +32,7 @@ def command(*, app: str, task_name: str, payload: str, waits: bool, timeout: flo
         raise click.UsageError(f"expected a task of {app}, it has no {task_name!r}", click.get_current_context())
     try:
         values = msgspec.json.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise click.UsageError(f"expected a payload that is JSON, got {one_line(payload, 60)!r}: {error}") from error
     if not isinstance(values, Mapping):
         raise click.UsageError(f"expected a JSON object of the parameters by name, got {one_line(payload, 60)!r}")

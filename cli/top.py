@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
+from millrace.cli.asking import Seconds
 from millrace.cli.errors import debug_option
 from millrace.cli.output import db_option, is_terminal, say
 from millrace.cli.status import lines, read
+from millrace.model.durations import LONGEST_WAIT_S
 from millrace.viewer import Viewer
 
 
@@ -15,7 +17,7 @@ from millrace.viewer import Viewer
 @db_option
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(0.1),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
@@ -36,6 +38,6 @@ def command(*, db: Path, interval: float, count: int | None) -> None:
             if shown == count:
                 return
             try:
-                time.sleep(interval)
+                time.sleep(min(interval, LONGEST_WAIT_S))
             except KeyboardInterrupt:
                 return

@@ -13,6 +13,7 @@ from rich.console import Console
 from millrace.cli.controls import escaped
 from millrace.cli.errors import debug_option
 from millrace.cli.interrupts import interrupts
+from millrace.cli.output import echo_json
 from millrace.cli.scan.names import to_line, to_text
 from millrace.cli.scan.place import Place, PlaceError, own_place, state_folder
 from millrace.cli.scan.progress import progress_line
@@ -66,7 +67,10 @@ def command(
             _say(console, _how_to_resume(stopped, paths, db, one_file_system=one_file_system))
             raise click.exceptions.Exit(128 + stopped.signal_number) from None
         seconds = time.monotonic() - started
-        click.echo(as_json(report, seconds) if wants_json else as_text(report, seconds))
+        if wants_json:
+            echo_json(as_json(report, seconds))
+        else:
+            click.echo(as_text(report, seconds))
         if place is not None:
             place.remove()
 

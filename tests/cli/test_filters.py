@@ -52,6 +52,8 @@ def test_terms(text: str | list[str], meant: Query) -> None:
         ("domain:media::thumb", "for one task use task:"),
         ("parent:-1", "expected the id of a task"),
         ("parent:99999999999999999999", "expected the id of a task"),
+        (f"parent:{'9' * 5000}", "expected the id of a task"),
+        (f"age>{'9' * 400}w", "expected a finite number of seconds"),
         ("tag:=x", "expected KEY=VALUE"),
         ("tag:a=1 tag:a=2", "expected each tag once"),
         ("group:a group:b", "expected each term once"),

@@ -20,9 +20,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from millrace import (
+    Cancelled,
     Completed,
     Context,
     Cron,
+    DeadLettered,
     Domain,
     Failed,
     ParentClosed,
@@ -94,12 +96,13 @@ def report(ctx: Context, day: str) -> float:
 
 def import_now(scheduler: Scheduler) -> TaskStatus:
     """Run the series' next run at once, and wait for the flow that it opens."""
-    with scheduler.subscribe(kinds=[Completed, Failed], task=start_import) as events:
+    ends = (Completed, Failed, DeadLettered, Cancelled)
+    with scheduler.subscribe(kinds=ends, task=start_import) as events:
         (series,) = scheduler.schedules()
         scheduler.run_now(series.id)
-        planned = next(event for event in events if isinstance(event, Completed) or not event.will_retry)
-    if isinstance(planned, Failed):
-        return TaskStatus.FAILED
+        planned = next(event for event in events if not (isinstance(event, Failed) and event.will_retry))
+    if not isinstance(planned, Completed):
+        return scheduler.task(planned.task_id).status
     return scheduler.open_flow(planned.memo).wait().status
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from millrace import Completed, Scheduler, TaskStatus
+from millrace import Completed, Context, Domain, PermanentError, Retry, Scheduler, TaskStatus
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -76,6 +77,27 @@ def test_a_bad_file_fails_the_night_and_not_the_next(nightly_import: ModuleType,
         (folder / "orders.csv").write_text("product,pieces\n1,1\n")
         assert nightly_import.import_now(scheduler) == TaskStatus.COMPLETED
     assert reports(folder) == ["orders worth 2.50\n"]
+
+
+@pytest.mark.parametrize("end", [TaskStatus.DEAD_LETTER, TaskStatus.FAILED, TaskStatus.CANCELLED])
+def test_an_import_that_cannot_be_planned_ends(
+    nightly_import: ModuleType, folder: Path, end: TaskStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever becomes of the task that plans it, --now does not wait for ever."""
+
+    def plan(ctx: Context) -> int:
+        if end is TaskStatus.CANCELLED:
+            assert ctx.scheduler.cancel(ctx.id).accepted
+            ctx.wait_cancelled(30)
+            ctx.check_cancelled()
+        raise PermanentError if end is TaskStatus.FAILED else OSError
+
+    monkeypatch.setattr(nightly_import.start_import, "fn", plan)
+    nightly: Domain = nightly_import.nightly
+    monkeypatch.setattr(nightly, "defaults", nightly.defaults.extended(retry=Retry.none()))
+    # The scheduler is stopped first: that ends a wait for events that do not come.
+    with ThreadPoolExecutor(1) as pool, scheduler_of(nightly_import, folder) as scheduler:
+        assert pool.submit(nightly_import.import_now, scheduler).result(30) is end
 
 
 def test_a_cancelled_night_leaves_nothing_behind(nightly_import: ModuleType, folder: Path) -> None:

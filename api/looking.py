@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from millrace.model.errors import TaskNotFound
 from millrace.model.events import Event
 from millrace.model.filters import Filters
 from millrace.model.metrics import MetricsSnapshot
@@ -119,11 +120,14 @@ class Looking(Operations):
         return looking.read_tag_keys(self._runtime.readers(), expect_text("prefix", prefix), _text("domain", domain))
 
     def dependencies(self, id: TaskId) -> list[TaskId]:
-        """What a task depends on, as its submission declared it; TaskNotFound."""
-        return list(self._core.record(expect_id(id)).depends_on)
+        """What a task depends on, as its submission declared it; nothing where there is no such task, or no more."""
+        try:
+            return list(self._core.record(expect_id(id)).depends_on)
+        except TaskNotFound:
+            return []
 
     def dependents(self, id: TaskId) -> list[TaskId]:
-        """The active tasks that still wait for a task, ascending; TaskNotFound where there is none and nothing waits for it."""
+        """The active tasks that still wait for a task, ascending; none where there is no such task."""
         return records.read_dependents(self._runtime.readers(), expect_id(id))
 
     def children(self, parent: TaskId) -> Iterator[TaskRecord]:

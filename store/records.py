@@ -152,14 +152,11 @@ def read_status(readers: Readers, task_id: int) -> TaskStatus:
 
 
 def read_dependents(readers: Readers, task_id: int) -> list[int]:
-    """The active tasks that wait for a task, by id; TaskNotFound where there is none and nothing waits for it."""
+    """The active tasks that wait for a task, by id. Of an unknown one there are none."""
+    if not _fits(task_id):
+        return []
     with readers.borrow() as connection:
-        if not _fits(task_id):
-            raise not_found(connection, task_id)
-        found = [waiter for (waiter,) in connection.execute(SQL["select_dependents_of"], {"id": task_id})]
-        if not found and connection.execute(SQL["select_status"], {"id": task_id}).get is None:
-            raise not_found(connection, task_id)
-        return found
+        return [waiter for (waiter,) in connection.execute(SQL["select_dependents_of"], {"id": task_id})]
 
 
 def read_children(readers: Readers, parent: int) -> Iterator[TaskRecord]:

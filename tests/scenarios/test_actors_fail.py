@@ -252,7 +252,7 @@ def storm(stage: Stage, domain: Domain, tree: Any, crashes: Crashes, wanted: int
     crashes.at_random(0.05)
     for player in players:
         player.start()
-    until = time.monotonic() + 100.0
+    until = time.monotonic() + 200.0
     while crashes.count < wanted and time.monotonic() < until:
         time.sleep(0.01)
     is_over.set()
@@ -272,7 +272,7 @@ def test_failures_at_random_leave_no_caller_hanging(stage: Stage, domain: Domain
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_ten_thousand_failures_leave_no_caller_hanging(
     stage: Stage, domain: Domain, tree: Any, crashes: Crashes
 ) -> None:

@@ -176,7 +176,15 @@ class Session:
             self.writer.rollback()
             if self._is_log_torn:
                 self.writer.begin_log_anew()
-            self.writer.checkpoint()
+            in_log, copied = self.writer.checkpoint()
         except apsw.Error as error:
             log.warning("closing %s: the log stays as it is: %s", self._location.path, error)
+        else:
+            # (Beside its owner a store is not at rest, and its log is nobody's business.)
+            if copied < in_log and self._check_owner is not None:
+                log.warning(
+                    "closing %s: another program reads it, so that some of it stays in its log: the file alone is no backup; "
+                    "use `millrace db backup`",
+                    self._location.path,
+                )
         self.writer.close()

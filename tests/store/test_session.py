@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from millrace.model.errors import StoreError, StoreMoved
@@ -121,3 +122,28 @@ def test_closing_copies_the_log_and_keeps_nothing_open(location: Location) -> No
     again = Session(location, upgrade=True)
     assert count(again) == 4
     again.close()
+
+
+def test_closing_says_that_a_reader_keeps_some_of_the_store_in_the_log(
+    location: Location, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The owner does: the file alone is no backup then. Once the reader has gone, the next close has all in it, without a word."""
+    Session(location, upgrade=True).close()
+    reader = apsw.Connection(location.real_path, flags=apsw.SQLITE_OPEN_READONLY)
+    for is_reading in (True, False):
+        session = Session(location, upgrade=True, check_owner=lambda: None)
+        with session.transaction(is_synced=False):
+            session.writer.add_meta("epoch", 1)
+        if is_reading:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM meta").fetchall()
+        with session.transaction(is_synced=False):
+            session.writer.add_meta("epoch", 1)
+        session.close()
+        said = [record.getMessage() for record in caplog.records]
+        assert len(said) == is_reading
+        assert all("stays in its log" in text for text in said)
+        caplog.clear()
+        if is_reading:
+            reader.execute("COMMIT")
+    reader.close()

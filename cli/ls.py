@@ -19,7 +19,7 @@ from millrace.viewer import Viewer
     "--limit", "-n", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="At most so many."
 )
 @click.option("--before", type=int, metavar="ID", help="Only tasks with a lower id: the next page.")
-@click.option("--count", "wants_count", is_flag=True, help="How many there are, instead of which.")
+@click.option("--count", "wants_count", is_flag=True, help="How many there are, on all pages, instead of which.")
 @debug_option
 def command(
     *, terms: tuple[str, ...], db: Path, wants_json: bool, limit: int, before: int | None, wants_count: bool
@@ -29,6 +29,8 @@ def command(
     FILTER is terms such as status:failed task:media::thumb domain:media group:x parent:17 tag:k=v tag:k key:K error:TEXT
     "age>1h"; all of them must hold.
     """
+    if wants_count and before is not None:
+        raise click.UsageError("expected --count or --before, got both", click.get_current_context())
     filters = parsed(terms).filters(wall_ms())
     with Viewer(db) as viewer:
         if wants_count:

@@ -26,9 +26,11 @@ def command(*, db: Path, wants_json: bool, quiet: bool) -> None:
     """
     with Viewer(db) as viewer:
         facts = read(viewer)
-    if wants_json:
+    if quiet:
+        pass
+    elif wants_json:
         say_json(facts)
-    elif not quiet:
+    else:
         for line in lines(db, facts):
             say(line)
     if facts["owner"] is None:

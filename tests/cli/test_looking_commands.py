@@ -96,6 +96,8 @@ def test_ls_goes_on_page_by_page(db: Path) -> None:
     """`--before` is the last id of the page before."""
     assert ids(db, "-n", "2") == [6, 5]
     assert ids(db, "-n", "2", "--before", "5") == [4, 3]
+    done = command("ls", "--count", "--before", 5, db=db)
+    assert (done.code, done.errors.count("\n")) == (2, 1), "a count is of all pages"
 
 
 def test_ls_says_in_one_line_what_is_wrong_with_a_filter(db: Path) -> None:
@@ -173,7 +175,8 @@ def test_status_is_a_health_check(db: Path, gate: threading.Event) -> None:
     done = command("status", db=db)
     assert done.code == 1
     assert "nobody runs it" in done.output
-    assert command("status", "--quiet", db=db).output == ""
+    for words in (("--quiet",), ("--quiet", "--json")):
+        assert (command("status", *words, db=db).code, command("status", *words, db=db).output) == (1, "")
     media = make_domain(gate)
     with Scheduler(db, domains=[media], durability="process") as scheduler:
         outcome = scheduler.submit(media.tasks["media::hold"])

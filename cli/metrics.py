@@ -43,6 +43,6 @@ def command(*, address: tuple[str, int], name: str, db: Path) -> None:
     with Viewer(db) as viewer:
         reader = StoreReader(name, viewer, wall_ms=wall_ms)
         server = Server(App(Exporter(reader)), host=address[0], port=address[1]).start()
-        click.echo(f"metrics on http://{address[0]}:{server.port}/metrics", err=True)
+        click.echo(f"metrics on {server.url}", err=True)
         signal.sigwait(signals)
         server.stop()

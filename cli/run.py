@@ -40,7 +40,7 @@ def command(*, app: str, address: tuple[str, int] | None, grace: float) -> None:
         from millrace.metrics import App, Exporter, Server  # noqa: PLC0415 - only who serves them need load them
 
         server = Server(App(Exporter(scheduler)), host=address[0], port=address[1]).start()
-        click.echo(f"metrics on http://{address[0]}:{server.port}/metrics", err=True)
+        click.echo(f"metrics on {server.url}", err=True)
     try:
         scheduler.run(grace)
     finally:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -396,6 +397,28 @@ def test_an_exporter_beside_the_owner_says_what_the_store_says(tmp_path: Path) -
         "schedule_last_success_timestamp_seconds"  # (none has run yet)
     }
     assert ready == b"ok\n"
+
+
+@pytest.mark.parametrize("words", [("run", "jobs:scheduler", "--metrics"), ("metrics", "--listen")])
+def test_the_address_of_the_metrics_can_be_opened(db: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """One of IPv6 too, which a URL has in brackets."""
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    store = ("--db", db) if words[0] == "metrics" else ()
+    running = Running(tmp_path, *words, "[::1]:0", *store, env=environment(tmp_path / "jobs.db"))
+    running.wait_for("/metrics\n")
+    url = running._read_errors().split("metrics on ")[1].split()[0]
+    with urllib.request.urlopen(url, timeout=WAIT_S) as answer:
+        assert b"millrace_" in answer.read()
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as listening:
+            listening.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:

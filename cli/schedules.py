@@ -39,6 +39,9 @@ def _object(info: ScheduleInfo) -> dict[str, Any]:
         "task_name": info.task_name,
         "key": info.key,
         "schedule": _words(info.schedule),
+        **{name: getattr(info.schedule, name, None) for name in ("interval", "expression", "timezone")},
+        "max_runs": info.schedule.max_runs,
+        "catch_up": info.schedule.catch_up,
         "next_run": info.next_run,
         "last_run": info.last_run,
         "runs": info.runs,
@@ -55,7 +58,7 @@ def _row(info: ScheduleInfo) -> tuple[str, ...]:
         one_line(_words(info.schedule)),
         ago(info.next_run),
         ago(info.last_run),
-        f"{info.runs}",
+        f"{info.runs}" if info.schedule.max_runs is None else f"{info.runs} of {info.schedule.max_runs}",
         f"{info.skipped}",
         "paused" if info.paused else "",
     )

@@ -14,7 +14,7 @@ import pytest
 from command_line import Running, millrace
 from commands import command
 
-from millrace import Context, Domain, Every, Outcome, PermanentError, Scheduler, StoreFull, TaskStatus
+from millrace import Context, Cron, Domain, Every, Outcome, PermanentError, Scheduler, StoreFull, TaskStatus
 from millrace.metrics.beside import IN_STORE
 
 WAIT_S = 60.0
@@ -225,6 +225,23 @@ def test_schedules(db: Path) -> None:
     assert command("schedules", "list", "--json", db=db).json == []
     done = command("schedules", "pause", 99, db=db)
     assert (done.code, done.errors.count("\n")) == (1, 1)
+
+
+def test_a_schedule_is_listed_as_it_is(db: Path) -> None:
+    """JSON has all that it was made of, exactly; the table says of how many runs."""
+    media = make_domain()
+    tidy = media.tasks["media::tidy"]
+    every, cron = Every(3661.5, max_runs=7, catch_up="none"), Cron("0 3 * * *", "Europe/Berlin")
+    scheduler = Scheduler(db, domains=[media], durability="process")
+    scheduler.submit_batch([tidy.options(schedule=plan, key=f"{plan}").call() for plan in (every, cron)])
+    scheduler.stop()
+    names = ("interval", "expression", "timezone", "max_runs", "catch_up")
+    listed = command("schedules", "list", "--json", db=db).json
+    assert [tuple(series[name] for name in names) for series in listed[1:]] == [
+        (3661.5, None, None, 7, "none"),
+        (None, "0 3 * * *", "Europe/Berlin", None, "once"),
+    ]
+    assert " 0 of 7 " in command("schedules", "list", db=db).output
 
 
 def test_flows(db: Path) -> None:

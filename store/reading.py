@@ -4,7 +4,7 @@ from pathlib import Path
 
 import apsw
 
-from millrace.model.errors import StoreCorrupt, StoreError
+from millrace.model.errors import StoreCorrupt, StoreError, StoreReadOnly
 from millrace.store.connection import Location
 from millrace.store.faults import translate_os
 from millrace.store.migrate import APPLICATION_ID, load_migrations, schema_version, too_new
@@ -16,6 +16,7 @@ def open_to_read(location: Location) -> Readers:
 
     Raises:
         StoreCorrupt: the file is none of ours.
+        StoreReadOnly: nobody runs it, and SQLite may not make its index beside it.
         StoreError: there is none, it cannot be read, or another version of millrace made it.
     """
     try:
@@ -31,6 +32,14 @@ def open_to_read(location: Location) -> Readers:
     try:
         with readers.borrow() as connection:
             _check(connection, location, size)
+    except StoreReadOnly as error:
+        readers.close()
+        raise StoreReadOnly(
+            f"{location.path}: expected the right to write beside it, where SQLite keeps what its readers share while "
+            "nobody runs the store; give this user that, or copy the store to where it has it",
+            path=location.path,
+            code=error.code,
+        ) from error
     except BaseException:
         readers.close()
         raise

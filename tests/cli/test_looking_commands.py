@@ -131,6 +131,19 @@ def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
     assert done.errors.count("\n") == 1
 
 
+def test_a_store_beside_which_nothing_may_be_written(open_folder: Path, request: pytest.FixtureRequest) -> None:
+    """SQLite has to keep its index there: who may not write there is told to copy the store."""
+    with Scheduler(open_folder / "tasks.db", durability="process"):
+        pass
+    for path in open_folder.iterdir():
+        path.chmod(0o444)
+    open_folder.chmod(0o555)
+    request.getfixturevalue("as_nobody")
+    done = command("ls", db=open_folder / "tasks.db")
+    assert done.code == 1
+    assert "copy the store to where it has it" in done.errors
+
+
 def test_show_hides_a_payload_that_it_cannot_know(db: Path) -> None:
     """Without the program's code any field may be one that is redacted."""
     shown = command("show", 2, "--json", db=db).json

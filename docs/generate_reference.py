@@ -31,6 +31,8 @@ PAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 Definition = ast.FunctionDef | ast.ClassDef
 HEADINGS = ("Args", "Returns", "Raises", "Yields")
+ERRORS = re.compile(r"(?:^|(?<=[.;] ))((?:\w+\.)?[A-Z]\w+(?:, (?:\w+\.)?[A-Z]\w+)*): ")
+"""Names of errors before what they mean: several may stand in one paragraph of a docstring."""
 
 
 def page_of(name: str, value: object) -> str:
@@ -93,8 +95,9 @@ def definition(value: object) -> Definition:
 def class_text(kind: type) -> str:
     """A class with its fields and methods; those that it has of its mixins are its own."""
     node = definition(kind)
-    bases = [base.__name__ for base in kind.__bases__ if base.__name__ in millrace.__all__]
-    parts = [f"## {kind.__name__}" + (f"\n\nA `{bases[0]}`." if bases else "")]
+    bases = [base.__name__ for base in kind.__bases__ if base.__name__ in millrace.__all__ or is_error(base)]
+    article = "An" if bases and bases[0][0] in "AEIO" else "A"
+    parts = [f"## {kind.__name__}" + (f"\n\n{article} `{'` and a `'.join(bases)}`." if bases else "")]
     parts.append(prose(ast.get_docstring(node) or ""))
     own = [node, *(definition(base) for base in kind.__mro__[1:] if is_mixin(base))]
     fields = [line for each in own for line in fields_of(each)]
@@ -107,6 +110,11 @@ def class_text(kind: type) -> str:
                 seen.add(member.name)
                 parts.append(function_text(member, f"{kind.__name__}."))
     return "\n\n".join(part for part in parts if part)
+
+
+def is_error(base: type) -> bool:
+    """An error of Python's, by which ours can be caught; `Exception` says nothing of one."""
+    return issubclass(base, BaseException) and base not in (Exception, BaseException)
 
 
 def is_mixin(base: type) -> bool:
@@ -167,8 +175,14 @@ def prose(docstring: str) -> str:
     """A docstring in Markdown: its sections as lists."""
     lines: list[str] = []
     section = ""
-    for line in inspect.cleandoc(docstring).splitlines():
+    errors = ""
+    for line in [*inspect.cleandoc(docstring).splitlines(), ""]:
         stripped = line.strip()
+        if section == "Raises:" and line.startswith("    "):
+            errors += f"{stripped} "
+            continue
+        lines += raised(errors)
+        errors = ""
         if stripped.rstrip(":") in HEADINGS and stripped.endswith(":"):
             section = stripped
             lines += [f"**{section.rstrip(':')}**", ""]
@@ -181,6 +195,13 @@ def prose(docstring: str) -> str:
             section = ""
             lines.append(line)
     return marked("\n".join(lines)).strip()
+
+
+def raised(text: str) -> list[str]:
+    """A list of what is raised, an item for each kind of error; what is told of none in particular is one."""
+    before, *pairs = ERRORS.split(" ".join(text.split()))
+    items = [f"- `{names}`: {meaning.strip()}" for names, meaning in zip(pairs[::2], pairs[1::2], strict=True)]
+    return [f"- {before.strip()}", *items] if before.strip() else items
 
 
 def marked(text: str) -> str:

@@ -5,14 +5,23 @@ import selectors
 import socket
 import sys
 import threading
+from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from millrace.metrics.app import App
 from millrace.model.numbers import check_whole
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
 log = logging.getLogger("millrace.metrics")
+
+NAME: Final = "millrace"
+
+BACKLOG: Final = 128
+"""Connections that may wait to be taken. With wsgiref's 5, of twenty clients at once some try again only after a second."""
 
 PATIENCE_S: Final = 10.0
 """Seconds that a client has to send its request and to take the answer."""
@@ -53,7 +62,7 @@ class Server:
                 raise OSError(
                     error.errno, f"cannot serve metrics on {self._host}:{self._wanted}: {error.strerror or error}"
                 ) from error
-            server.set_app(self._app)
+            server.set_app(self._answer)
             self._server = server
             self._stopper, ear = socket.socketpair()
             self._thread = threading.Thread(
@@ -70,6 +79,14 @@ class Server:
             stopper.close()
             thread.join()
             server.server_close()
+
+    def _answer(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """As the application does, but under our own name: wsgiref's header tells everybody which Python this is."""
+
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+            return start_response(status, [*headers, ("Server", NAME)], *error)
+
+        return self._app(environ, start)
 
     def _serve(self, server: "_Server", ear: socket.socket) -> None:
         """Until the other end of the pair is closed. ``serve_forever`` would look twice a second whether it is to stop.
@@ -104,6 +121,7 @@ class Server:
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+    request_queue_size = BACKLOG
 
     def server_bind(self) -> None:
         """As wsgiref's, but without asking a name server who we are."""
@@ -129,7 +147,7 @@ def _server_class(host: str) -> type[_Server]:
 
 class _Handler(WSGIRequestHandler):
     timeout = PATIENCE_S
-    server_version = "millrace"
+    server_version = NAME
     sys_version = ""
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import gzip
+import http.client
 import io
 import os
+import socket
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 from wsgiref.validate import validator
 
@@ -349,6 +352,29 @@ def test_the_server_answers_many_at_once(server: Server) -> None:
         thread.join(WAIT_S)
     assert [status for status, _ in answers] == [200] * 8
     assert all(b"millrace_owner" in body for _, body in answers)
+
+
+def test_the_server_says_only_what_it_is(server: Server) -> None:
+    """Not which Python it runs on, in an answer or in an error."""
+    for path in ("/metrics", "/nothing"):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)
+        connection.request("GET", path)
+        headers = connection.getresponse().headers
+        assert headers.get_all("Server") == ["millrace"]
+        connection.close()
+
+
+def test_many_may_wait_for_the_server(worked: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nobody takes connections, forty clients are connected at once: none has to try again, which would take a second."""
+
+    def take_nothing(_self: Server, _server: object, ear: socket.socket) -> None:
+        with ear:
+            ear.recv(1)  # until the stop
+
+    monkeypatch.setattr(Server, "_serve", take_nothing)
+    with Server(App(Exporter(worked))) as server, ExitStack() as clients:
+        for _ in range(40):
+            clients.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5.0))
 
 
 def test_the_server_is_on_loopback_and_stops(server: Server) -> None:

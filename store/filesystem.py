@@ -97,16 +97,21 @@ def _check_file(location: Location) -> None:
         found = os.lstat(location.real_path)
     except FileNotFoundError:
         return
-    if not stat.S_ISREG(found.st_mode):
-        raise StoreError(
-            f"{location.path}: expected a plain file, found {stat.filemode(found.st_mode)[0]!r} (as ls -l marks it); "
-            "give the name of a file",
-            path=location.path,
-        )
+    check_plain(location, found)
     if found.st_nlink > 1:
         raise StoreError(
             f"{location.path}: expected a file with one name, it has {found.st_nlink} (hard links): log and lock "
             "stand beside the name, so two names would be two owners; remove the other names",
+            path=location.path,
+        )
+
+
+def check_plain(location: Location, found: os.stat_result) -> None:
+    """StoreError where what was found there is a directory, a device, or a pipe, whose opening would wait for ever."""
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreError(
+            f"{location.path}: expected a plain file, found {stat.filemode(found.st_mode)[0]!r} (as ls -l marks it); "
+            "give the name of a file",
             path=location.path,
         )
 

@@ -7,6 +7,7 @@ import apsw
 from millrace.model.errors import StoreCorrupt, StoreError, StoreReadOnly
 from millrace.store.connection import Location
 from millrace.store.faults import translate_os
+from millrace.store.filesystem import check_plain
 from millrace.store.migrate import APPLICATION_ID, load_migrations, schema_version, too_new
 from millrace.store.readers import Readers
 
@@ -20,7 +21,7 @@ def open_to_read(location: Location) -> Readers:
         StoreError: there is none, it cannot be read, or another version of millrace made it.
     """
     try:
-        size = Path(location.real_path).stat().st_size
+        found = Path(location.real_path).stat()
     except FileNotFoundError as error:
         raise StoreError(
             f"{location.path}: expected a store, there is no such file; give the one that the scheduler runs",
@@ -28,10 +29,11 @@ def open_to_read(location: Location) -> Readers:
         ) from error
     except OSError as error:
         raise translate_os(error, path=location.path) from error
+    check_plain(location, found)
     readers = Readers(location)
     try:
         with readers.borrow() as connection:
-            _check(connection, location, size)
+            _check(connection, location, found.st_size)
     except StoreReadOnly as error:
         readers.close()
         raise StoreReadOnly(

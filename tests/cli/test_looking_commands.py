@@ -144,6 +144,15 @@ def test_a_store_beside_which_nothing_may_be_written(open_folder: Path, request:
     assert "copy the store to where it has it" in done.errors
 
 
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    """A pipe too: opening it would wait for somebody to write to it."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        done = millrace(tmp_path, "ls", "--db", path)
+        assert done.code == 1
+        assert "expected a plain file" in done.errors
+
+
 def test_show_hides_a_payload_that_it_cannot_know(db: Path) -> None:
     """Without the program's code any field may be one that is redacted."""
     shown = command("show", 2, "--json", db=db).json

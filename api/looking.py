@@ -17,6 +17,7 @@ from millrace.model.tags import NO_TAGS
 from millrace.operations import Operations, at_least, expect_id, expect_member, expect_several, expect_text
 from millrace.snapshots import make_snapshot
 from millrace.store import looking, outcomes, records
+from millrace.store.connection import MEMORY
 from millrace.subscription import Subscription
 from millrace.task import Task
 
@@ -151,6 +152,10 @@ class Looking(Operations):
     def __task__(self, name: str) -> Task[..., Any] | None:
         """For `millrace.cli`: the task of a qualified name, or of one that it had before."""
         return self._core.task_named(name)
+
+    def __is_in_memory__(self) -> bool:
+        """For `millrace.cli`: whether its store ends with it."""
+        return self._core.path == MEMORY
 
     def log(self, id: TaskId) -> str | None:
         """What the task's last run has logged, a line a message at least: live while it runs here. None: nothing.

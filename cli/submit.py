@@ -30,6 +30,11 @@ def command(*, app: str, task_name: str, payload: str, waits: bool, timeout: flo
     task = scheduler.__task__(task_name)
     if task is None:
         raise click.UsageError(f"expected a task of {app}, it has no {task_name!r}", click.get_current_context())
+    if scheduler.__is_in_memory__():
+        raise click.UsageError(
+            f"expected a scheduler with a file, the store of {app} is in memory: a task would end with this command",
+            click.get_current_context(),
+        )
     try:
         values = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:

@@ -31,3 +31,8 @@ def command(*words: object, db: Path | None = None, answers: str | None = None) 
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Done(result.exit_code, result.stdout, result.stderr)
+
+
+def environment(db: Path) -> dict[str, str]:
+    """For a process that has the program `jobs`, on that store."""
+    return {"JOBS_DB": str(db), "PYTHONPATH": str(Path(__file__).parent)}

@@ -10,7 +10,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import pykka
 from pykka._envelope import Envelope
@@ -21,6 +21,9 @@ from millrace.actors.mailbox import Beat, Mailbox, Reply
 from millrace.model.errors import InternalError
 
 log = logging.getLogger("millrace.actors")
+
+LOOK_UP_S: Final = 0.25
+"""Seconds that a signal may wait which comes just before a wait, or to another thread than the one that handles it."""
 
 
 class Loop(Protocol):
@@ -73,7 +76,8 @@ class ThreadLoop:
             self.detach(carry_out, name)
         except RuntimeError:
             carry_out()
-        reply.wait()
+        while not reply.wait(LOOK_UP_S):
+            pass  # a signal that comes just before a wait begins is seen when that ends
         reply.result()
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from os import PathLike
 from types import FrameType, TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 from millrace.acting import Acting, check_retention
+from millrace.actors.actor import LOOK_UP_S
 from millrace.actors.runtime import Runtime
 from millrace.actors.settings import Settings
 from millrace.core import Core
@@ -45,9 +46,6 @@ from millrace.store.connection import check_path
 from millrace.submitting import Submitting
 from millrace.task import Domain
 from millrace.tuning import Tuning
-
-LOOK_UP_S: Final = 0.25
-"""Seconds that a signal may wait which another thread was given than the one that handles it."""
 
 
 class Scheduler(Submitting, Looking, Acting, Pausing, Scheduling, Tuning):

@@ -385,9 +385,11 @@ def test_failure_climbs_as_far_as_the_policies_let_it(stage: Stage, domain: Doma
 
 def test_a_queued_sibling_does_not_hold_up_the_verdict(stage: Stage, domain: Domain) -> None:
     """S-185: a failed parent whose other children never started settles in the commit of the failure."""
+    gate = stage.gate()
 
     @domain.task(retry=Retry.none())
     def bad(ctx: Context) -> None:
+        gate.hold()
         raise ValueError
 
     @domain.task()
@@ -398,6 +400,8 @@ def test_a_queued_sibling_does_not_hold_up_the_verdict(stage: Stage, domain: Dom
     scheduler = stage.started(domain)
     with scheduler.subscribe(kinds=[Failed, Cancelled]) as heard:
         task = scheduler.submit(parent)
+        await_status(scheduler, task.id, TaskStatus.WAITING)  # its body has ended
+        gate.open()
         assert task.wait(WAIT_S).status is TaskStatus.FAILED
         assert len({heard.get(WAIT_S).at for _ in range(11)}) == 1
 
